@@ -1,0 +1,33 @@
+/*
+ * Files: read-only mappings, and output that appears under its name only when
+ * it is complete.  Regular files only: a FIFO, device or directory is refused
+ * without blocking.  Paths are UTF-8.
+ */
+#ifndef GGL_FILE_H
+#define GGL_FILE_H
+
+#include <stddef.h>
+#include "ggml-lite/status.h"
+
+struct ggl_map {
+    const uint8_t *data; /* NULL for an empty file */
+    uint64_t size;
+    void *handle;        /* private */
+};
+
+/* Map a whole regular file read-only and shared.  NOT_FOUND: cannot be opened; IO; NOMEM. */
+GGL_API enum ggl_status ggl_map_open(const char *path, struct ggl_map *map, struct ggl_error *err);
+GGL_API void ggl_map_close(struct ggl_map *map); /* accepts a zeroed struct */
+
+/* A file being written: PATH.tmp.<pid>, renamed by finish. */
+struct ggl_output;
+GGL_API enum ggl_status ggl_output_open(const char *path, bool overwrite, struct ggl_output **out, struct ggl_error *err);
+GGL_API enum ggl_status ggl_output_write(struct ggl_output *o, const void *data, size_t n, struct ggl_error *err);
+/* Overwrite bytes written earlier. */
+GGL_API enum ggl_status ggl_output_patch(struct ggl_output *o, uint64_t offset, const void *data, size_t n,
+                                         struct ggl_error *err);
+/* flush, fsync, rename, fsync the directory; frees o, also on error (the temporary file is then removed). */
+GGL_API enum ggl_status ggl_output_finish(struct ggl_output *o, struct ggl_error *err);
+GGL_API void ggl_output_abort(struct ggl_output *o); /* removes the temporary file; accepts NULL */
+
+#endif

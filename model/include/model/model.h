@@ -1,0 +1,125 @@
+/*
+ * The embedding API: load a DeepSeek V4 model, run tokens, read logits.
+ *
+ *     struct ggl_model_params mp = ggl_model_defaults();
+ *     struct ggl_model *m;
+ *     if (ggl_model_load("model.gguf", &mp, &m, &err)) ...
+ *     struct ggl_session_params sp = ggl_session_defaults();
+ *     struct ggl_session *s;
+ *     ggl_session_new(m, &sp, &s, &err);
+ *     ggl_session_eval(s, ids, n, &err);               // prefill
+ *     const float *logits = ggl_session_logits(s);     // of the last token
+ *
+ * A model is a GGUF file (the first part of a split one) or a checkpoint directory.
+ *
+ * Thread-safety: a model is constant after load and may be shared by sessions on different threads; it runs
+ * one evaluation at a time (others wait).  A session is used by one thread at a time, except
+ * ggl_session_cancel, which any thread or a signal handler may call.
+ * A process that forks after load cannot evaluate in the child: calls return STATE there.
+ * Owner: sessions must be freed before their model.
+ */
+#ifndef GGL_MODEL_H
+#define GGL_MODEL_H
+
+#include "ggml-lite/status.h"
+#include "model/chat.h"
+#include "model/sampler.h"
+#include "model/tokenizer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ggl_gguf;
+struct ggl_model;
+struct ggl_session;
+
+GGL_API const char *ggl_version(void); /* "0.1.0" */
+
+enum ggl_log_level { GGL_LOG_INFO, GGL_LOG_WARN };
+typedef void ggl_log_fn(void *user, enum ggl_log_level level, const char *line);
+
+enum ggl_precision {
+    GGL_PRECISION_F32 = 0, /* float activations everywhere */
+};
+
+struct ggl_model_params {
+    uint32_t struct_size;
+    int32_t n_threads; /* 0: one a physical core that this process may use */
+    enum ggl_precision precision;
+    ggl_log_fn *log;         /* warnings about the file; NULL: silent */
+    void *log_user;
+};
+GGL_API struct ggl_model_params ggl_model_defaults(void);
+
+GGL_API enum ggl_status ggl_model_load(const char *path, const struct ggl_model_params *params, struct ggl_model **out,
+                                       struct ggl_error *err);
+GGL_API void ggl_model_free(struct ggl_model *m); /* accepts NULL */
+
+GGL_API const struct ggl_gguf *ggl_model_meta(const struct ggl_model *m);
+GGL_API const struct ggl_tokenizer *ggl_model_tokenizer(const struct ggl_model *m); /* NULL: the model has none */
+GGL_API enum ggl_prompt_format ggl_model_prompt_format(const struct ggl_model *m);
+GGL_API int32_t ggl_model_n_vocab(const struct ggl_model *m);
+GGL_API int32_t ggl_model_n_embd(const struct ggl_model *m);
+GGL_API int32_t ggl_model_n_layer(const struct ggl_model *m);
+GGL_API int32_t ggl_model_n_ctx_train(const struct ggl_model *m);
+GGL_API int32_t ggl_model_n_threads(const struct ggl_model *m);
+GGL_API bool ggl_model_has_mtp(const struct ggl_model *m);
+GGL_API uint64_t ggl_model_weight_bytes(const struct ggl_model *m);
+
+struct ggl_session_params {
+    uint32_t struct_size;
+    int32_t n_ctx;   /* most tokens; 0: what the model was trained for.  Memory grows with use, not with n_ctx. */
+    int32_t n_chunk; /* most tokens in one pass of a prefill; 0: default.  Never changes a result. */
+    bool mtp;        /* also run the multi-token-prediction block; its logits go to the logits callback */
+    bool cache_rounding_off; /* DIAGNOSTIC: the cache keeps float rows, to compare with a reference that does not round */
+};
+GGL_API struct ggl_session_params ggl_session_defaults(void);
+
+struct ggl_memory {
+    uint64_t weights;     /* mapped, shared with other processes */
+    uint64_t cache;       /* KV rows and compressor state at n_ctx tokens */
+    uint64_t activations; /* the arena */
+};
+/* Answers before anything is allocated. */
+GGL_API enum ggl_status ggl_memory_estimate(const struct ggl_model *m, const struct ggl_session_params *p,
+                                            struct ggl_memory *out, struct ggl_error *err);
+
+GGL_API enum ggl_status ggl_session_new(struct ggl_model *m, const struct ggl_session_params *p, struct ggl_session **out,
+                                        struct ggl_error *err);
+GGL_API void ggl_session_free(struct ggl_session *s);
+
+/* Append tokens.  On any error, CANCELLED included, the session is as before the call or after one of its
+ * whole chunks: ggl_session_n_past tells.  LIMIT: n_ctx would be exceeded (nothing is evaluated). */
+GGL_API enum ggl_status ggl_session_eval(struct ggl_session *s, const int32_t *ids, int64_t n, struct ggl_error *err);
+GGL_API int64_t ggl_session_n_past(const struct ggl_session *s);
+GGL_API const float *ggl_session_logits(const struct ggl_session *s); /* [n_vocab] of the last token; NULL before the first */
+GGL_API void ggl_session_clear(struct ggl_session *s);                /* back to an empty context */
+GGL_API void ggl_session_cancel(struct ggl_session *s);               /* any thread; the running or next eval returns CANCELLED */
+
+/* After each chunk of an eval: tokens done of n.  Return false to stop (CANCELLED). */
+typedef bool ggl_progress_fn(void *user, int64_t done, int64_t n);
+GGL_API void ggl_session_set_progress(struct ggl_session *s, ggl_progress_fn *fn, void *user);
+
+/* Every row of logits, as it is computed: logits [n_vocab] after token `pos`.  With it, eval computes all rows;
+ * without, only the last.  draft: rows of the MTP block (row i needs token i + 1, so it comes with that token). */
+typedef void ggl_logits_fn(void *user, int64_t pos, const float *logits, bool draft);
+GGL_API void ggl_session_set_logits_fn(struct ggl_session *s, ggl_logits_fn *fn, void *user);
+
+/* A named intermediate, row by row, as float.  Names are v4ref's: "L0.attn.in", "L2.ffn.experts", ...
+ * NOT_FOUND: no such name (expected lists some). */
+typedef void ggl_dump_fn(void *user, const char *name, int64_t pos, const float *row, int64_t n);
+GGL_API enum ggl_status ggl_session_dump(struct ggl_session *s, const char *name, ggl_dump_fn *fn, void *user,
+                                         struct ggl_error *err);
+
+/* Save and restore the whole state (bit-identical logits afterwards).  The file is checksummed and bound to the
+ * model; a file that does not fit leaves the session unchanged.  Written to a temporary name, mode 0600. */
+GGL_API enum ggl_status ggl_session_save(const struct ggl_session *s, const char *path, struct ggl_error *err);
+GGL_API enum ggl_status ggl_session_load(struct ggl_session *s, const char *path, struct ggl_error *err);
+/* The tokens of the session so far (owned by it). */
+GGL_API const int32_t *ggl_session_tokens(const struct ggl_session *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
