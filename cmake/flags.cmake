@@ -10,7 +10,7 @@ add_library(ggl_flags INTERFACE)
 # No contraction: a multiply and an add are two roundings everywhere but in a kernel that says otherwise,
 # so that Debug, Release, gcc and clang give the same bits.
 target_compile_options(ggl_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -ffp-contract=off)
-target_compile_definitions(ggl_flags INTERFACE _GNU_SOURCE $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
+target_compile_definitions(ggl_flags INTERFACE GGL_VERSION="${PROJECT_VERSION}" _GNU_SOURCE $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
 if(GGML_LITE_WERROR)
     target_compile_options(ggl_flags INTERFACE -Werror)
 endif()

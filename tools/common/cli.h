@@ -31,6 +31,9 @@ struct cli_list {
     int n;
 };
 
+/* A heading in --help: the options below it, up to the next heading, are one group. */
+#define CLI_GROUP(title) {0, "", NULL, title, CLI_FLAG, NULL}
+
 struct cli_option {
     char shortname;       /* 0: none */
     const char *longname; /* NULL ends the table */
@@ -49,7 +52,17 @@ struct cli {
     int min_args, max_args; /* positional arguments */
 };
 
-/* Parse; positional arguments are moved to argv[1..n]; returns n.  "--" ends the options. */
+/* Whole-string numbers: no sign but '-', no blanks, no locale.  False: not a number, or out of range. */
+bool cli_number_int(const char *s, int64_t *out);
+bool cli_number_size(const char *s, uint64_t *out);  /* 4096, 64K, 4M, 4G, 1T; powers of 1024 */
+bool cli_number_float(const char *s, double *out);   /* 0.5, -1e-3; finite */
+
+/* The --help page on `f`. */
+void cli_help(const struct cli *cli, FILE *f);
+
+/* Parse; positional arguments are moved to argv[1..n]; returns n.  "--" ends the options.
+ * Also prepares the process: descriptors 0..2 are open afterwards, a broken pipe is a write error instead of a
+ * signal, and an error on stdin or stdout that nobody reported turns a successful exit into 74. */
 int cli_parse(const struct cli *cli, int argc, char **argv);
 
 /* "tool: message" on stderr, exit(code). */
