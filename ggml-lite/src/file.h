@@ -19,15 +19,20 @@ struct ggl_map {
 GGL_API enum ggl_status ggl_map_open(const char *path, struct ggl_map *map, struct ggl_error *err);
 GGL_API void ggl_map_close(struct ggl_map *map); /* accepts a zeroed struct */
 
-/* A file being written: PATH.tmp.<pid>, renamed by finish. */
+/* A file being written: PATH.tmp.<pid>, renamed by finish.  ARGUMENT: exists, and not to be overwritten; CREATE;
+ * IO with the system's reason (disk full, ...); NOMEM. */
 struct ggl_output;
 GGL_API enum ggl_status ggl_output_open(const char *path, bool overwrite, struct ggl_output **out, struct ggl_error *err);
 GGL_API enum ggl_status ggl_output_write(struct ggl_output *o, const void *data, size_t n, struct ggl_error *err);
 /* Overwrite bytes written earlier. */
 GGL_API enum ggl_status ggl_output_patch(struct ggl_output *o, uint64_t offset, const void *data, size_t n,
                                          struct ggl_error *err);
+/* flush, fsync and close, but keep the temporary name: for outputs of several files that appear together. */
+GGL_API enum ggl_status ggl_output_seal(struct ggl_output *o, struct ggl_error *err);
 /* flush, fsync, rename, fsync the directory; frees o, also on error (the temporary file is then removed). */
 GGL_API enum ggl_status ggl_output_finish(struct ggl_output *o, struct ggl_error *err);
 GGL_API void ggl_output_abort(struct ggl_output *o); /* removes the temporary file; accepts NULL */
+/* IO, with both numbers, when the disk that path would lie on has less than `bytes` free; CREATE: no such folder. */
+GGL_API enum ggl_status ggl_output_room(const char *path, uint64_t bytes, struct ggl_error *err);
 
 #endif

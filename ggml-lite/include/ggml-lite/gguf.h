@@ -80,6 +80,8 @@ GGL_API const struct ggl_tensor *ggl_gguf_find_tensor(const struct ggl_gguf *g, 
 GGL_API uint64_t ggl_gguf_tensor_bytes(const struct ggl_tensor *t); /* of the data, without padding */
 /* Where a tensor lies: part index and absolute byte offset in that part's file. */
 GGL_API void ggl_gguf_tensor_location(const struct ggl_gguf *g, uint64_t i, uint32_t *part, uint64_t *offset);
+/* The type id in the file: I8 where `ggl.storage.*` makes the tensor GGL_TYPE_FP8; i < n_tensors, here and above. */
+GGL_API uint32_t ggl_gguf_stored_type(const struct ggl_gguf *g, uint64_t i);
 
 /* Typed getters.  Any integer type whose value fits is accepted.  They return GGL_OK, GGL_ERR_NOT_FOUND
  * (key absent; *out untouched; err filled) or GGL_ERR_FORMAT (wrong type or out of [lo, hi]). */
@@ -89,6 +91,7 @@ GGL_API enum ggl_status ggl_gguf_get_f32(const struct ggl_gguf *g, const char *k
                                          float *out, struct ggl_error *err); /* NaN is out of range */
 GGL_API enum ggl_status ggl_gguf_get_bool(const struct ggl_gguf *g, const char *key, bool *out, struct ggl_error *err);
 GGL_API const char *ggl_gguf_get_str(const struct ggl_gguf *g, const char *key); /* NULL: absent or not a string */
+GGL_API const char *ggl_kv_type_name(uint32_t type); /* "u32", "arr", ...; "unknown" */
 
 /* ---- building and writing */
 GGL_API struct ggl_gguf *ggl_gguf_new(void); /* NULL: out of memory */

@@ -31,7 +31,8 @@ enum ggl_status {
     GGL_ERR_CANCELLED,   /* the cancel flag was set, or a callback said stop */
     GGL_ERR_DEVICE,      /* an accelerator failed */
     GGL_ERR_LIMIT,       /* a configured limit (context, memory) would be exceeded */
-    GGL_ERR_NOT_FOUND,   /* a file or directory cannot be opened */
+    GGL_ERR_NOT_FOUND,   /* a file or directory cannot be opened; a key or tensor is absent */
+    GGL_ERR_CREATE,      /* an output file cannot be created */
 };
 
 #define GGL_NO_OFFSET  UINT64_MAX
@@ -49,11 +50,12 @@ struct ggl_error {
 /* "bad format", "out of memory", ...: a few words for a status. */
 GGL_API const char *ggl_status_name(enum ggl_status status);
 
-/* The exit code of a tool that stops with this status (0, 2, 65, 66, 70, 74, 130, ...). */
+/* The exit code of a tool that stops with this status: OK 0; ARGUMENT 2; FORMAT and UNSUPPORTED 65; NOT_FOUND 66;
+ * NOMEM, STATE, DEVICE and unknown values 70; CREATE 73; IO 74; LIMIT 75; CANCELLED 130. */
 GGL_API int ggl_status_exit_code(enum ggl_status status);
 
-/* One line without a newline: "path: what is found, expected expected (at byte n)".  Control characters
- * are replaced.  Returns buf. */
+/* One line without a newline: "path: what is found, expected expected (at byte n)"; for IO, NOT_FOUND and CREATE
+ * "path: what: found ...", where found is the system's reason.  Control characters are replaced.  Returns buf. */
 GGL_API const char *ggl_error_line(const struct ggl_error *err, char *buf, size_t n);
 
 /* Fill err (may be NULL) and return status.  path, found and expected may be NULL; `what` is a format.
