@@ -2,6 +2,7 @@
 #ifndef GGL_QUANT_CODEC_H
 #define GGL_QUANT_CODEC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 void ggl_f32_decode(const void *blocks, float *y, int64_t n);
@@ -11,12 +12,51 @@ void ggl_q8_0_decode(const void *blocks, float *y, int64_t n);
 void ggl_q8_1_decode(const void *blocks, float *y, int64_t n);
 void ggl_q8_k_decode(const void *blocks, float *y, int64_t n);
 void ggl_mxfp4_decode(const void *blocks, float *y, int64_t n);
+void ggl_q4_0_decode(const void *blocks, float *y, int64_t n);
+void ggl_q4_1_decode(const void *blocks, float *y, int64_t n);
+void ggl_q5_0_decode(const void *blocks, float *y, int64_t n);
+void ggl_q5_1_decode(const void *blocks, float *y, int64_t n);
+void ggl_q2_k_decode(const void *blocks, float *y, int64_t n);
+void ggl_q3_k_decode(const void *blocks, float *y, int64_t n);
+void ggl_q4_k_decode(const void *blocks, float *y, int64_t n);
+void ggl_q5_k_decode(const void *blocks, float *y, int64_t n);
+void ggl_q6_k_decode(const void *blocks, float *y, int64_t n);
+void ggl_iq1_s_decode(const void *blocks, float *y, int64_t n);
+void ggl_iq1_m_decode(const void *blocks, float *y, int64_t n);
+void ggl_iq2_xxs_decode(const void *blocks, float *y, int64_t n);
+void ggl_iq2_xs_decode(const void *blocks, float *y, int64_t n);
+void ggl_iq2_s_decode(const void *blocks, float *y, int64_t n);
+void ggl_iq3_xxs_decode(const void *blocks, float *y, int64_t n);
+void ggl_iq3_s_decode(const void *blocks, float *y, int64_t n);
+void ggl_iq4_nl_decode(const void *blocks, float *y, int64_t n);
+void ggl_iq4_xs_decode(const void *blocks, float *y, int64_t n);
+void ggl_tq1_0_decode(const void *blocks, float *y, int64_t n);
+void ggl_tq2_0_decode(const void *blocks, float *y, int64_t n);
+void ggl_nvfp4_decode(const void *blocks, float *y, int64_t n);
+void ggl_q1_0_decode(const void *blocks, float *y, int64_t n);
+void ggl_q2_0_decode(const void *blocks, float *y, int64_t n);
 
 void ggl_f32_encode(const float *x, void *blocks, int64_t n);
 void ggl_f16_encode_row(const float *x, void *blocks, int64_t n);
 void ggl_bf16_encode_row(const float *x, void *blocks, int64_t n);
 void ggl_q8_0_encode(const float *x, void *blocks, int64_t n);
 void ggl_mxfp4_encode(const float *x, void *blocks, int64_t n);
+void ggl_q4_0_encode(const float *x, void *blocks, int64_t n);
+void ggl_q4_1_encode(const float *x, void *blocks, int64_t n);
+void ggl_q5_0_encode(const float *x, void *blocks, int64_t n);
+void ggl_q5_1_encode(const float *x, void *blocks, int64_t n);
+
+/* Plain rounding of a block to codes 0..top: the truncation of (x - min) / d + bias. */
+struct ggl_rounding {
+    float inverse, min, bias;
+    uint16_t d_half, m_half;
+    bool spoilt; /* the block holds an infinity or a NaN */
+};
+/* Codes around `levels`, the element of largest magnitude at code 0. */
+struct ggl_rounding ggl_rounding_signed(const float *x, int n, int levels);
+/* Codes from the block's minimum (0) to its maximum (top). */
+struct ggl_rounding ggl_rounding_min(const float *x, int n, int top);
+uint8_t ggl_round_code(const struct ggl_rounding *r, float x, int top);
 
 /* E2M1 values times two; code 8 is plain zero. */
 static const int8_t ggl_e2m1_doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
