@@ -58,7 +58,4 @@ struct ggl_rounding ggl_rounding_signed(const float *x, int n, int levels);
 struct ggl_rounding ggl_rounding_min(const float *x, int n, int top);
 uint8_t ggl_round_code(const struct ggl_rounding *r, float x, int top);
 
-/* E2M1 values times two; code 8 is plain zero. */
-static const int8_t ggl_e2m1_doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-
 #endif

@@ -30,7 +30,7 @@ void ggl_fp4_block_encode(const float *x, int n, uint8_t *codes, uint8_t *scale)
     if (n % 2) codes[n / 2] = ggl_e2m1_encode(x[n - 1] * inverse);
 }
 
-void ggl_fp4_block_decode(const uint8_t *codes, uint8_t scale, float *y, int n)
+void ggl_fp4_block_decode(const uint8_t *codes, uint8_t scale, float *restrict y, int n)
 {
     float s = ggl_e8m0_decode(scale);
     for (int i = 0; i < n / 2; i++) {

@@ -30,7 +30,7 @@ static void encode_run(const float *x, float inverse, uint8_t *codes, int64_t n)
     for (int64_t i = 0; i < n; i++) codes[i] = ggl_e4m3_encode(x[i] * inverse);
 }
 
-static void decode_run(const uint8_t *codes, float scale, float *y, int64_t n)
+static void decode_run(const uint8_t *codes, float scale, float *restrict y, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) y[i] = ggl_e4m3_decode(codes[i]) * scale;
 }
@@ -41,7 +41,7 @@ void ggl_fp8_block_encode(const float *x, int n, uint8_t *codes, uint8_t *scale)
     encode_run(x, inverse_scale(*scale), codes, n);
 }
 
-void ggl_fp8_block_decode(const uint8_t *codes, uint8_t scale, float *y, int n)
+void ggl_fp8_block_decode(const uint8_t *codes, uint8_t scale, float *restrict y, int n)
 {
     decode_run(codes, ggl_e8m0_decode(scale), y, n);
 }

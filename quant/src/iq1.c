@@ -8,7 +8,7 @@
 
 enum { QK = 256 };
 
-static void put_group(float dl, int negative, uint32_t code, float *y)
+static void put_group(float dl, int negative, uint32_t code, float *restrict y)
 {
     float shift = negative ? -0.125f : 0.125f;
     float level[4] = {dl * (-1.0f + shift), dl * shift, dl * (1.0f + shift), 0.0f};
@@ -17,7 +17,7 @@ static void put_group(float dl, int negative, uint32_t code, float *y)
 
 /* 50 bytes: d, 32 low index bytes, and a word for 32 elements: 4 x 3 high index bits, 3 bits of scale, the
  * shift's sign. */
-void ggl_iq1_s_decode(const void *blocks, float *y, int64_t n)
+void ggl_iq1_s_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 50) {
@@ -35,7 +35,7 @@ void ggl_iq1_s_decode(const void *blocks, float *y, int64_t n)
 
 /* 56 bytes: 32 low index bytes; 16 bytes, a nibble a group: 3 high index bits and the shift's sign; four
  * words of 4 x 3 bits of scale, one for 16 elements, whose top nibbles are the half d. */
-void ggl_iq1_m_decode(const void *blocks, float *y, int64_t n)
+void ggl_iq1_m_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 56) {

@@ -20,13 +20,13 @@ static struct levels make_levels(float d, uint32_t scale)
     return (struct levels){{db * 8.0f, db * 25.0f, db * 43.0f, 0.0f}};
 }
 
-static void put_group(const struct levels *levels, uint32_t code, uint32_t signs, float *y)
+static void put_group(const struct levels *levels, uint32_t code, uint32_t signs, float *restrict y)
 {
     for (int j = 0; j < 8; j++) y[j] = ggl_iq_sign(levels->of[code >> 2 * j & 3], signs, j);
 }
 
 /* 66 bytes: d, then for each 32 elements four grid indices and a word of 4 x 7 sign bits and the scale. */
-void ggl_iq2_xxs_decode(const void *blocks, float *y, int64_t n)
+void ggl_iq2_xxs_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 66) {
@@ -42,7 +42,7 @@ void ggl_iq2_xxs_decode(const void *blocks, float *y, int64_t n)
 }
 
 /* 74 bytes: d, 32 words of a 9-bit grid index and 7 sign bits, 8 bytes of two scales each. */
-void ggl_iq2_xs_decode(const void *blocks, float *y, int64_t n)
+void ggl_iq2_xs_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 74) {
@@ -58,7 +58,7 @@ void ggl_iq2_xs_decode(const void *blocks, float *y, int64_t n)
 }
 
 /* 82 bytes: d, 32 low index bytes, 32 sign bytes, 8 bytes of two high index bits each group, 8 of two scales. */
-void ggl_iq2_s_decode(const void *blocks, float *y, int64_t n)
+void ggl_iq2_s_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 82) {

@@ -8,13 +8,13 @@
 
 enum { QK = 256 };
 
-static void put_group(const float level[8], uint32_t code, uint32_t signs, float *y)
+static void put_group(const float level[8], uint32_t code, uint32_t signs, float *restrict y)
 {
     for (int j = 0; j < 4; j++) y[j] = ggl_iq_sign(level[code >> 3 * j & 7], signs, j);
 }
 
 /* 98 bytes: d, 64 grid indices, 8 words of 4 x 7 sign bits and the scale; y = d (0.5 + scale) / 2 * m * sign. */
-void ggl_iq3_xxs_decode(const void *blocks, float *y, int64_t n)
+void ggl_iq3_xxs_decode(const void *blocks, float *restrict y, int64_t n)
 {
     static const float magnitude[8] = {4, 12, 20, 28, 36, 44, 52, 62};
     const uint8_t *b = blocks;
@@ -34,7 +34,7 @@ void ggl_iq3_xxs_decode(const void *blocks, float *y, int64_t n)
 
 /* 110 bytes: d, 64 low index bytes, 8 bytes of high index bits, 32 sign bytes, 4 bytes of two scales;
  * y = d (1 + 2 scale) * m * sign with m odd, 1..15. */
-void ggl_iq3_s_decode(const void *blocks, float *y, int64_t n)
+void ggl_iq3_s_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 110) {

@@ -5,7 +5,7 @@
 static const int8_t levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
 /* 32 elements from 16 bytes: low nibbles first. */
-static void decode_run(float d, const uint8_t *qs, float *y)
+static void decode_run(float d, const uint8_t *qs, float *restrict y)
 {
     for (int j = 0; j < 16; j++) {
         y[j] = d * (float)levels[qs[j] & 15];
@@ -13,14 +13,14 @@ static void decode_run(float d, const uint8_t *qs, float *y)
     }
 }
 
-void ggl_iq4_nl_decode(const void *blocks, float *y, int64_t n)
+void ggl_iq4_nl_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 32, b += 18) decode_run(ggl_load_f16(b), b + 2, y + i);
 }
 
 /* d, 8 x 2 high scale bits, 8 x 4 low scale bits, nibbles; the 6-bit scale counts from -32. */
-void ggl_iq4_xs_decode(const void *blocks, float *y, int64_t n)
+void ggl_iq4_xs_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 136) {

@@ -15,14 +15,14 @@ static float half_scale(uint8_t e)
     return ggl_float_of(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
 }
 
-void ggl_mxfp4_decode(const void *blocks, float *y, int64_t n)
+void ggl_mxfp4_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += BYTES, y += QK) {
         float d = half_scale(b[0]);
         for (int j = 0; j < QK / 2; j++) {
-            y[j] = (float)ggl_e2m1_doubled[b[1 + j] & 15] * d;
-            y[j + QK / 2] = (float)ggl_e2m1_doubled[b[1 + j] >> 4] * d;
+            y[j] = ggl_e2m1_decode_doubled(b[1 + j]) * d;
+            y[j + QK / 2] = ggl_e2m1_decode_doubled(b[1 + j] >> 4) * d;
         }
     }
 }

@@ -12,7 +12,7 @@ static float half_scale(uint8_t code)
     return m == 0x7f ? 0.0f : ggl_e4m3_decode(m) * 0.5f;
 }
 
-void ggl_nvfp4_decode(const void *blocks, float *y, int64_t n)
+void ggl_nvfp4_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 64, b += 36)
@@ -20,8 +20,8 @@ void ggl_nvfp4_decode(const void *blocks, float *y, int64_t n)
             float d = half_scale(b[g]);
             for (int j = 0; j < 8; j++) {
                 uint8_t q = b[4 + 8 * g + j];
-                y[j] = (float)ggl_e2m1_doubled[q & 15] * d;
-                y[j + 8] = (float)ggl_e2m1_doubled[q >> 4] * d;
+                y[j] = ggl_e2m1_decode_doubled(q) * d;
+                y[j + 8] = ggl_e2m1_decode_doubled(q >> 4) * d;
             }
         }
 }

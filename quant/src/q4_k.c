@@ -16,7 +16,7 @@ static int min_of(const uint8_t *s, int j)
     return j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | s[j] >> 6 << 4;
 }
 
-void ggl_q4_k_decode(const void *blocks, float *y, int64_t n)
+void ggl_q4_k_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 144) {
@@ -30,7 +30,7 @@ void ggl_q4_k_decode(const void *blocks, float *y, int64_t n)
     }
 }
 
-void ggl_q5_k_decode(const void *blocks, float *y, int64_t n)
+void ggl_q5_k_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 176) {

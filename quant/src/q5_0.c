@@ -9,7 +9,7 @@
 
 enum { QK = 32 };
 
-void ggl_q5_0_decode(const void *blocks, float *y, int64_t n)
+void ggl_q5_0_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 22, y += QK) {
@@ -24,7 +24,7 @@ void ggl_q5_0_decode(const void *blocks, float *y, int64_t n)
     }
 }
 
-void ggl_q5_1_decode(const void *blocks, float *y, int64_t n)
+void ggl_q5_1_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 24, y += QK) {

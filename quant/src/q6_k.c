@@ -5,7 +5,7 @@
 #include "codec.h"
 #include "scalar.h"
 
-void ggl_q6_k_decode(const void *blocks, float *y, int64_t n)
+void ggl_q6_k_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 210) {

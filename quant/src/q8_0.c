@@ -9,24 +9,24 @@
 
 enum { QK = 32 };
 
-static void decode_block(float d, const uint8_t *qs, float *y, int n)
+static void decode_block(float d, const uint8_t *qs, float *restrict y, int n)
 {
     for (int j = 0; j < n; j++) y[j] = (float)(int8_t)qs[j] * d;
 }
 
-void ggl_q8_0_decode(const void *blocks, float *y, int64_t n)
+void ggl_q8_0_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 34) decode_block(ggl_load_f16(b), b + 2, y + i, QK);
 }
 
-void ggl_q8_1_decode(const void *blocks, float *y, int64_t n)
+void ggl_q8_1_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += 36) decode_block(ggl_load_f16(b), b + 4, y + i, QK);
 }
 
-void ggl_q8_k_decode(const void *blocks, float *y, int64_t n)
+void ggl_q8_k_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 292)

@@ -62,7 +62,7 @@ int ggl_pow2_ceil_exponent(float x)
 
 /* ---- rows */
 
-void ggl_f32_decode(const void *blocks, float *y, int64_t n)
+void ggl_f32_decode(const void *blocks, float *restrict y, int64_t n)
 {
     if (n > 0) memcpy(y, blocks, (size_t)n * sizeof(*y));
 }
@@ -72,7 +72,7 @@ void ggl_f32_encode(const float *x, void *blocks, int64_t n)
     if (n > 0) memcpy(blocks, x, (size_t)n * sizeof(*x));
 }
 
-void ggl_f16_decode_row(const void *blocks, float *y, int64_t n)
+void ggl_f16_decode_row(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i++) y[i] = ggl_load_f16(b + 2 * i);
@@ -84,7 +84,7 @@ void ggl_f16_encode_row(const float *x, void *blocks, int64_t n)
     for (int64_t i = 0; i < n; i++) ggl_store_u16(b + 2 * i, ggl_f16_from_f32(x[i]));
 }
 
-void ggl_bf16_decode_row(const void *blocks, float *y, int64_t n)
+void ggl_bf16_decode_row(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i++) y[i] = ggl_bf16_decode(ggl_load_u16(b + 2 * i));

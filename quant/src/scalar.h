@@ -44,13 +44,15 @@ static inline void ggl_store_u16(uint8_t *p, uint16_t v)
 }
 
 /* ---- F16 */
+/* Denormals are read with the exponent of the smallest normal, whose leading one is then taken away; masks
+ * instead of choices keep this free of branches, and of denormal operands too. */
 static inline float ggl_f16_decode(uint16_t h)
 {
-    uint32_t m = h & 0x7fffu;
-    uint32_t small = ggl_bits_of((float)m * 0x1p-24f); /* denormals: an integer count of 2^-24 */
-    uint32_t r = m < 0x0400u ? small : (m << 13) + (112u << 23);
-    r = m < 0x7c00u ? r : GGL_F32_INF_BITS | (m & 0x3ffu) << 13;
-    r |= m > 0x7c00u ? 0x00400000u : 0; /* NaN becomes quiet, as the hardware does it */
+    uint32_t m = h & 0x7fffu, denormal = 0u - (m < 0x0400u);
+    float a = ggl_float_of((m << 13) + (112u << 23) + (denormal & 1u << 23));
+    uint32_t r = ggl_bits_of(a - ggl_float_of(denormal & 0x38800000u));
+    r |= (0u - (m >= 0x7c00u)) & GGL_F32_INF_BITS;
+    r |= (0u - (m > 0x7c00u)) & GGL_F32_NAN_BITS; /* NaN becomes quiet, as the hardware does it */
     return ggl_float_of(r | (h & 0x8000u) << 16);
 }
 
@@ -75,10 +77,10 @@ static inline uint16_t ggl_bf16_encode(float x)
 /* ---- E4M3: s eeee mmm, bias 7, no infinity */
 static inline float ggl_e4m3_decode(uint8_t code)
 {
-    uint32_t m = code & 0x7fu;
-    uint32_t small = ggl_bits_of((float)m * 0x1p-9f);
-    uint32_t r = m < 8 ? small : (m << 20) + (120u << 23);
-    r = m == 0x7f ? GGL_F32_NAN_BITS : r;
+    uint32_t m = code & 0x7fu, denormal = 0u - (m < 8u);
+    float a = ggl_float_of((m << 20) + (120u << 23) + (denormal & 1u << 23));
+    uint32_t r = ggl_bits_of(a - ggl_float_of(denormal & 0x3c800000u));
+    r |= (0u - (m == 0x7fu)) & GGL_F32_NAN_BITS;
     return ggl_float_of(r | (code & 0x80u) << 24);
 }
 
@@ -112,6 +114,12 @@ static inline float ggl_e2m1_decode(uint8_t code)
     uint32_t m = code & 7u;
     uint32_t r = m < 2 ? m * 0x3f000000u : (m << 22) + 0x3f000000u;
     return ggl_float_of(r | (code & 8u) << 28);
+}
+
+/* ggml counts in doubled E2M1 values, where code 8 is a plain zero: adding +0 turns -0 into it. */
+static inline float ggl_e2m1_decode_doubled(uint8_t code)
+{
+    return ggl_e2m1_decode(code) * 2.0f + 0.0f;
 }
 
 /* The magnitude code; ties go to the even one.  NaN gives 0: E2M1 has none. */

@@ -8,7 +8,7 @@
 /* Five base-3 digits a byte, as a fraction: multiplying by 3^k modulo 256 brings digit k to the top.
  * 54 bytes: 32 + 16 bytes of five digits, 4 bytes of four, d.  A run of `width` bytes holds digit k of every
  * byte before digit k + 1 of any. */
-static float *tq1_run(const uint8_t *b, int width, int digits, float d, float *y)
+static float *tq1_run(const uint8_t *b, int width, int digits, float d, float *restrict y)
 {
     static const uint8_t power[5] = {1, 3, 9, 27, 81};
     for (int k = 0; k < digits; k++, y += width)
@@ -19,7 +19,7 @@ static float *tq1_run(const uint8_t *b, int width, int digits, float d, float *y
     return y;
 }
 
-void ggl_tq1_0_decode(const void *blocks, float *y, int64_t n)
+void ggl_tq1_0_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 54) {
@@ -31,7 +31,7 @@ void ggl_tq1_0_decode(const void *blocks, float *y, int64_t n)
 }
 
 /* 66 bytes: 64 bytes of 2-bit codes, d; y = (q - 1) d. */
-void ggl_tq2_0_decode(const void *blocks, float *y, int64_t n)
+void ggl_tq2_0_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 66) {
@@ -45,7 +45,7 @@ void ggl_tq2_0_decode(const void *blocks, float *y, int64_t n)
 }
 
 /* 18 bytes: d, 16 bytes of bits, lowest first; a one is +d, a zero -d. */
-void ggl_q1_0_decode(const void *blocks, float *y, int64_t n)
+void ggl_q1_0_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 128, b += 18) {
@@ -56,7 +56,7 @@ void ggl_q1_0_decode(const void *blocks, float *y, int64_t n)
 }
 
 /* 18 bytes: d, 16 bytes of 2-bit codes, lowest first; y = (q - 1) d. */
-void ggl_q2_0_decode(const void *blocks, float *y, int64_t n)
+void ggl_q2_0_decode(const void *blocks, float *restrict y, int64_t n)
 {
     const uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 64, b += 18) {
