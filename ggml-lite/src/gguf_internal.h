@@ -77,6 +77,9 @@ struct ggl_shape_fault {
 };
 bool ggl_tensor_layout(struct ggl_tensor *t, uint32_t type, uint64_t *bytes, struct ggl_shape_fault *fault);
 
+/* gguf_read.c: one file with everything in it checked, its data mapped. */
+enum ggl_status ggl_gguf_read_part(const char *path, struct ggl_gguf **out, struct ggl_error *err);
+
 /* gguf_storage.c: apply the lists `ggl.storage.*` to the tensors (see docs/file-formats.md). */
 enum ggl_status ggl_gguf_bind_storage(struct ggl_gguf *g, struct ggl_error *err);
 
