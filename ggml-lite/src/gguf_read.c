@@ -161,7 +161,7 @@ static bool read_strings(struct reader *r, struct ggl_kv *kv)
     if (!copy) return false;
     kv->str = copy;
     for (uint64_t i = 0; i < kv->n; i++) {
-        const char *s;
+        const char *s = NULL;
         if (!take_string(r, &s, &copy[i].size, "string")) return false;
         if (!(copy[i].data = copy_string(r, s, copy[i].size))) return false;
     }
@@ -191,8 +191,8 @@ static bool check_alignment(struct reader *r, const struct ggl_kv *kv, uint64_t 
 static bool read_kv(struct reader *r)
 {
     struct ggl_kv kv = {.n = 1};
-    const char *s;
-    uint64_t n, at = r->pos;
+    const char *s = NULL;
+    uint64_t n = 0, at = r->pos;
     uint32_t type;
     r->name = NULL;
     if (!take_name(r, &s, &n, GGL_GGUF_MAX_KEY, "1 .. 65535 bytes of UTF-8 without NUL")) return false;
@@ -218,8 +218,8 @@ static bool read_tensor_info(struct reader *r)
     struct ggl_tensor t = {.ne = {1, 1, 1, 1}};
     struct ggl_gguf_place place = {0};
     struct ggl_shape_fault fault;
-    const char *s;
-    uint64_t n, bytes, at = r->pos;
+    const char *s = NULL;
+    uint64_t n = 0, bytes = 0, at = r->pos;
     r->name = NULL;
     if (!take_name(r, &s, &n, GGL_MAX_NAME - 1, "1 .. 63 bytes of UTF-8 without NUL")) return false;
     memcpy(t.name, s, (size_t)n);
