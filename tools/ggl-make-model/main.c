@@ -179,7 +179,7 @@ static void put_shard(const char *dir, const struct plan *plan, uint32_t shard, 
     enum { BUFFER = 4 << 20 };
     size_t first = shard_start(plan, shard, (uint32_t)args.shards);
     size_t last = shard_start(plan, shard + 1, (uint32_t)args.shards);
-    char name[40];
+    char name[48];
     uint8_t length[8], *buffer = malloc(BUFFER);
     struct text header;
     if (!buffer) cli_die(&cli, 70, "out of memory");
@@ -268,6 +268,8 @@ int main(int argc, char **argv)
     if ((size_t)args.shards > plan.n_tensors)
         cli_die(&cli, 2, "--shards is %lld, but there are only %zu tensors", (long long)args.shards, plan.n_tensors);
 
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
     make_directory(dir);
     path_join(path, dir, "config.json");
     if (access(path, F_OK) == 0) {
@@ -275,8 +277,6 @@ int main(int argc, char **argv)
         if (unlink(path) != 0) cli_die(&cli, 73, "%s: %s", path, strerror(errno));
     }
     check_space(dir, plan.bytes);
-    signal(SIGINT, on_interrupt);
-    signal(SIGTERM, on_interrupt);
     put_checkpoint(dir, &plan);
     printf("%s: %zu tensors, %.1f MB in %lld files\n", dir, plan.n_tensors, (double)plan.bytes / 1e6,
            (long long)args.shards);

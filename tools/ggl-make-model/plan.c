@@ -95,10 +95,10 @@ static float unit_gain(uint64_t k)
     return 1.0f / sqrtf((float)k);
 }
 
-/* prefix + name, cut at the size of a tensor name (which no name reaches). */
+/* prefix + name; no name reaches the size of the buffer, and one that did would stand out as empty. */
 static const char *join(char buf[64], const char *prefix, const char *name)
 {
-    snprintf(buf, 64, "%s%s", prefix, name);
+    if (snprintf(buf, 64, "%s%s", prefix, name) >= 64) buf[0] = '\0';
     return buf;
 }
 
@@ -140,14 +140,14 @@ static void add_pair(struct plan *plan, const char *base, bool fp8, uint64_t n, 
     char name[64];
     const struct pool *pool = find_pool(plan, gain * unit_gain(k));
     uint64_t key = random_key(plan->seed, base), tiles = (k + FP8_TILE - 1) / FP8_TILE;
-    snprintf(name, sizeof(name), "%s.weight", base);
+    join(name, base, ".weight");
     struct tensor *t = fp8 ? add(plan, "F8_E4M3", FILL_FP8_CODES, 2, n, k, k, name)
                            : add(plan, "I8", FILL_FP4_CODES, 2, n, k / 2, k / 2, name);
     if (!t) return;
     t->pool = pool;
     t->key = key;
     t->columns = k;
-    snprintf(name, sizeof(name), "%s.scale", base);
+    join(name, base, ".scale");
     t = fp8 ? add(plan, "F8_E8M0", FILL_FP8_SCALES, 2, (n + FP8_TILE - 1) / FP8_TILE, tiles, tiles, name)
             : add(plan, "F8_E8M0", FILL_FP4_SCALES, 2, n, k / 32, k / 32, name);
     if (!t) return;

@@ -82,7 +82,7 @@ void write_generation_config(FILE *f);
 void write_tokenizer_config(FILE *f);
 /* The header of a safetensors file that holds tensors [first, last), without its length. */
 void write_safetensors_header(FILE *f, const struct plan *plan, size_t first, size_t last);
-void shard_name(char name[40], uint32_t shard, uint32_t n_shards);
+void shard_name(char name[48], uint32_t shard, uint32_t n_shards);
 /* Shard i holds tensors [shard_start(i), shard_start(i + 1)). */
 size_t shard_start(const struct plan *plan, uint32_t shard, uint32_t n_shards);
 void write_index(FILE *f, const struct plan *plan, uint32_t n_shards);

@@ -84,9 +84,9 @@ void write_safetensors_header(FILE *f, const struct plan *plan, size_t first, si
     for (long at = ftell(f); at % 8; at++) fputc(' ', f); /* the data that follows is aligned */
 }
 
-void shard_name(char name[40], uint32_t shard, uint32_t n_shards)
+void shard_name(char name[48], uint32_t shard, uint32_t n_shards)
 {
-    snprintf(name, 40, "model-%05" PRIu32 "-of-%05" PRIu32 ".safetensors", shard + 1, n_shards);
+    snprintf(name, 48, "model-%05" PRIu32 "-of-%05" PRIu32 ".safetensors", shard + 1, n_shards);
 }
 
 size_t shard_start(const struct plan *plan, uint32_t shard, uint32_t n_shards)
@@ -96,7 +96,7 @@ size_t shard_start(const struct plan *plan, uint32_t shard, uint32_t n_shards)
 
 void write_index(FILE *f, const struct plan *plan, uint32_t n_shards)
 {
-    char name[40];
+    char name[48];
     fprintf(f, "{\n \"metadata\": {\"total_size\": %" PRIu64 "},\n \"weight_map\": {\n", plan->bytes);
     for (uint32_t s = 0; s < n_shards; s++) {
         shard_name(name, s, n_shards);
