@@ -42,6 +42,14 @@ GGL_API uint64_t ggl_checkpoint_n_tensors(const struct ggl_checkpoint *c);
 GGL_API const struct ggl_tensor *ggl_checkpoint_tensor(const struct ggl_checkpoint *c, uint64_t i); /* native file order */
 GGL_API const struct ggl_tensor *ggl_checkpoint_find(const struct ggl_checkpoint *c, const char *name);
 
+/* What is odd but harmless (an index with a wrong total size, a tensor that nothing needs), one sentence each. */
+GGL_API uint32_t ggl_checkpoint_n_warnings(const struct ggl_checkpoint *c);
+GGL_API const char *ggl_checkpoint_warning(const struct ggl_checkpoint *c, uint32_t i);
+
+/* The files that hold the weights. */
+GGL_API uint32_t ggl_checkpoint_n_files(const struct ggl_checkpoint *c);
+GGL_API const char *ggl_checkpoint_file(const struct ggl_checkpoint *c, uint32_t i);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,33 @@
+/*
+ * The weights of a checkpoint directory: model.safetensors.index.json and the files it names, or, without an
+ * index, model.safetensors or a complete model-0000i-of-0000n.safetensors set.  Every tensor is in exactly one
+ * file, and the index and the files agree.
+ */
+#ifndef GGL_CONVERT_SHARDS_H
+#define GGL_CONVERT_SHARDS_H
+
+#include "gguf-convert/src/lookup.h"
+#include "gguf-convert/src/safetensors.h"
+
+#define GGL_MAX_SHARDS 4096
+
+struct ggl_shards {
+    struct ggl_st_file *files; /* by name */
+    uint32_t n_files;
+    struct ggl_st_tensor **tensors; /* of all files, in order */
+    uint32_t n_tensors;
+    uint64_t tensor_bytes;
+    struct ggl_lookup names; /* -> index into tensors */
+    char *index_path;        /* NULL: there is no index */
+    int64_t index_total_size; /* what it claims, or -1 */
+};
+
+/* s must be zeroed; after a failure it may be half filled: close it. */
+enum ggl_status ggl_shards_open(const char *dir, struct ggl_shards *s, struct ggl_error *err);
+void ggl_shards_close(struct ggl_shards *s);
+struct ggl_st_tensor *ggl_shards_find(const struct ggl_shards *s, const char *name);
+
+/* "dir/name", to be freed; NULL: out of memory. */
+char *ggl_join_path(const char *dir, const char *name);
+
+#endif
