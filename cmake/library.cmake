@@ -22,7 +22,8 @@ endforeach()
 # What tests and tools that need internals link: the static library with every include folder.
 add_library(ggl_internal INTERFACE)
 target_link_libraries(ggl_internal INTERFACE ggml-lite-static ggl_flags ggl_deps)
-target_include_directories(ggl_internal INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/gguf-convert/include)
+target_include_directories(ggl_internal INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/ggml-lite
+    ${PROJECT_SOURCE_DIR}/gguf-convert/include)
 
 if(PROJECT_IS_TOP_LEVEL)
     install(TARGETS ggml-lite

@@ -1,0 +1,9 @@
+/* Orthonormal Walsh-Hadamard transform in natural (Sylvester) order, in place; n is a power of two. */
+#ifndef GGL_KERNEL_HADAMARD_H
+#define GGL_KERNEL_HADAMARD_H
+
+#include <stdint.h>
+
+void ggl_hadamard_f32(float *x, int32_t n);
+
+#endif

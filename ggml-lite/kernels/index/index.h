@@ -1,0 +1,23 @@
+/*
+ * The indexer: scores of compressed entries and the choice of the best.
+ */
+#ifndef GGL_KERNEL_INDEX_H
+#define GGL_KERNEL_INDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* sum_h weights[h] * max(0, q[h] . key), heads in ascending order.  q [n_head][n_dim]. */
+float ggl_index_score_f32(const float *q, const float *weights, const float *key, int n_head, int n_dim);
+
+/* The best `cap` of a stream of (score, entry), entries ascending; a tie goes to the lower entry.  A NaN score
+ * counts as the lowest. */
+struct ggl_top_k {
+    float *score;   /* [cap] */
+    int32_t *entry; /* [cap] */
+    int32_t n, cap;
+};
+void ggl_top_k_push(struct ggl_top_k *k, float score, int32_t entry);
+void ggl_top_k_sort_entries(struct ggl_top_k *k); /* ascending entries; scores are lost */
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * Inside of the graph: nodes, operations and what a running operation sees.
+ * An operation is one to four phases; the executor puts a barrier after each.
+ */
+#ifndef GGL_GRAPH_IMPL_H
+#define GGL_GRAPH_IMPL_H
+
+#include "ggml-lite/graph.h"
+
+#define GGL_MAX_SRC 5
+
+struct ggl_run {
+    int ith, nth;
+    int64_t n_tokens;
+    int64_t pos;               /* of the first token */
+    const atomic_bool *cancel; /* may be NULL */
+    uint8_t *scratch;          /* shared by the team, as large as the op asked for */
+    struct ggl_team *team;
+};
+
+struct ggl_op {
+    const char *name;
+    int n_phases;
+    /* Bytes of scratch for a run of up to n_tokens tokens on nth threads; NULL: none. */
+    uint64_t (*scratch)(const struct ggl_node *node, int64_t n_tokens, int nth);
+    void (*run)(const struct ggl_node *node, const struct ggl_run *run, int phase);
+};
+
+union ggl_op_params {
+    struct { const struct ggl_tensor *w; int repeat; } mat;
+    struct { const float *w; int64_t group; float eps; } norm;
+    struct { const float *freqs; int n_freq; } table;
+    struct { int n_dim, n_rope; bool inverse; } rope;
+    struct { const float *fn, *base, *scale; int hc, iters; float eps, norm_eps; } hc;
+    struct { struct ggl_row_format format; const struct ggl_row_ring *ring; int64_t keep; } rows;
+    struct ggl_compressor compress;
+    struct { struct ggl_row_format format; const struct ggl_row_list *keys; int heads, top_k, ratio; float scale; } index;
+    struct ggl_attention attention;
+    struct { const float *bias; const int32_t *table; int n_used; float scale; } router;
+    struct { const struct ggl_tensor *gate, *up, *down; float limit; int n_used; } moe;
+    float limit;
+};
+
+struct ggl_node {
+    const struct ggl_op *op; /* NULL: an input */
+    char name[32];
+    enum ggl_elem elem;
+    int64_t width;
+    int n_src;
+    struct ggl_node *src[GGL_MAX_SRC]; /* NULL entries are allowed */
+    union ggl_op_params p;
+    int index;
+    int last_use;  /* index of the last node that reads this one */
+    uint64_t offset, scratch_offset;
+    uint8_t *data;
+};
+
+/* Add a node; NULL (and the graph remembers) when a source failed or memory is short. */
+struct ggl_node *ggl_node_new(struct ggl_graph *g, const struct ggl_op *op, enum ggl_elem elem, int64_t width, int n_src,
+                              struct ggl_node *const *src);
+/* Remember a building error: "op: what"; returns NULL. */
+struct ggl_node *ggl_graph_refuse(struct ggl_graph *g, const char *op, const char *what);
+
+struct ggl_graph {
+    int64_t n_tokens_max;
+    struct ggl_node **nodes;
+    int n_nodes, cap;
+    struct ggl_error err; /* the first building error */
+    struct ggl_team *team;
+    uint8_t *arena;
+    uint64_t arena_bytes;
+    ggl_tap_fn *tap;
+    void *tap_user;
+};
+
+uint64_t ggl_elem_bytes(enum ggl_elem elem);
+
+/* [begin, end) of n items for thread ith of nth. */
+static inline void ggl_share(int64_t n, int ith, int nth, int64_t *begin, int64_t *end)
+{
+    *begin = n * ith / nth;
+    *end = n * (ith + 1) / nth;
+}
+
+static inline const float *ggl_f32_row(const struct ggl_node *node, int64_t t)
+{
+    return (const float *)(const void *)node->data + t * node->width;
+}
+
+static inline float *ggl_f32_out(const struct ggl_node *node, int64_t t)
+{
+    return (float *)(void *)node->data + t * node->width;
+}
+
+static inline bool ggl_run_cancelled(const struct ggl_run *run)
+{
+    return run->cancel && atomic_load_explicit(run->cancel, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * Hyper-connection operations: mixing weights, the weighted input of a block,
+ * and the new streams after it.
+ */
+#include "graph_impl.h"
+
+#include "kernels/hyper_connection/hyper_connection.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/vec/vec.h"
+
+/* Phase 0: dot products with the rows of fn, split over (token, row); phase 1: scale and balance, a token each. */
+static void run_mix(const struct ggl_node *node, const struct ggl_run *run, int phase)
+{
+    const struct ggl_node *h = node->src[0];
+    int64_t begin, end, n_mix = node->width;
+    int hc = node->p.hc.hc;
+    if (phase == 0) {
+        ggl_share(run->n_tokens * n_mix, run->ith, run->nth, &begin, &end);
+        for (int64_t i = begin; i < end; i++)
+            ggl_f32_out(node, 0)[i] = ggl_dot_f32(node->p.hc.fn + i % n_mix * h->width, ggl_f32_row(h, i / n_mix), h->width);
+        return;
+    }
+    ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
+    for (int64_t t = begin; t < end; t++) {
+        float *mix = ggl_f32_out(node, t), scale = ggl_rms_scale_f32(ggl_f32_row(h, t), h->width, node->p.hc.norm_eps);
+        for (int64_t j = 0; j < n_mix; j++) mix[j] *= scale;
+        if (node->p.hc.iters) ggl_hc_split_f32(mix, node->p.hc.base, node->p.hc.scale, hc, node->p.hc.iters, node->p.hc.eps);
+        else ggl_hc_head_f32(mix, node->p.hc.base, node->p.hc.scale[0], hc, node->p.hc.eps);
+    }
+}
+
+static const struct ggl_op op_mix = {"hc_mix", 2, NULL, run_mix};
+
+static struct ggl_node *mix_node(struct ggl_graph *g, struct ggl_node *h, int64_t width, const float *fn, const float *base,
+                                 const float *scale, int hc, int iters, float eps, float norm_eps)
+{
+    if (!h) return NULL;
+    if (hc < 1 || hc > GGL_MAX_HC || h->width % hc) return ggl_graph_refuse(g, "hc_mix", "streams");
+    struct ggl_node *node = ggl_node_new(g, &op_mix, GGL_ELEM_F32, width, 1, &h);
+    if (!node) return NULL;
+    node->p.hc.fn = fn, node->p.hc.base = base, node->p.hc.scale = scale;
+    node->p.hc.hc = hc, node->p.hc.iters = iters, node->p.hc.eps = eps, node->p.hc.norm_eps = norm_eps;
+    return node;
+}
+
+struct ggl_node *ggl_hc_mix(struct ggl_graph *g, struct ggl_node *h, const float *fn, const float *base,
+                            const float *scale, int hc, int iters, float eps, float norm_eps)
+{
+    if (iters < 1) return ggl_graph_refuse(g, "hc_mix", "iterations");
+    return mix_node(g, h, (2 + (int64_t)hc) * hc, fn, base, scale, hc, iters, eps, norm_eps);
+}
+
+struct ggl_node *ggl_hc_head_mix(struct ggl_graph *g, struct ggl_node *h, const float *fn, const float *base,
+                                 const float *scale, int hc, float eps, float norm_eps)
+{
+    return mix_node(g, h, hc, fn, base, scale, hc, 0, eps, norm_eps);
+}
+
+/* Elements [begin, end) of token t for this thread's share of all elements. */
+static bool next_piece(int64_t n, int64_t *at, int64_t last, int64_t *t, int64_t *begin,
+                       int64_t *end)
+{
+    if (*at >= last) return false;
+    *t = *at / n;
+    *begin = *at % n;
+    *end = last - *t * n < n ? last - *t * n : n;
+    *at = *t * n + *end;
+    return true;
+}
+
+static void run_pre(const struct ggl_node *node, const struct ggl_run *run, int phase)
+{
+    (void)phase;
+    int64_t at, last, t, begin, end;
+    ggl_share(run->n_tokens * node->width, run->ith, run->nth, &at, &last);
+    while (next_piece(node->width, &at, last, &t, &begin, &end))
+        ggl_hc_pre_f32(ggl_f32_out(node, t), ggl_f32_row(node->src[0], t), ggl_f32_row(node->src[1], t), node->p.hc.hc,
+                       node->width, begin, end);
+}
+
+static const struct ggl_op op_pre = {"hc_pre", 1, NULL, run_pre};
+
+struct ggl_node *ggl_hc_pre(struct ggl_graph *g, struct ggl_node *h, struct ggl_node *mix, int hc)
+{
+    if (!h || !mix) return NULL;
+    struct ggl_node *node = ggl_node_new(g, &op_pre, GGL_ELEM_F32, h->width / hc, 2, (struct ggl_node *[]){h, mix});
+    if (node) node->p.hc.hc = hc;
+    return node;
+}
+
+static void run_post(const struct ggl_node *node, const struct ggl_run *run, int phase)
+{
+    (void)phase;
+    int hc = node->p.hc.hc;
+    int64_t at, last, t, begin, end, n = node->width / hc;
+    ggl_share(run->n_tokens * n, run->ith, run->nth, &at, &last);
+    while (next_piece(n, &at, last, &t, &begin, &end)) {
+        const float *mix = ggl_f32_row(node->src[2], t);
+        ggl_hc_post_f32(ggl_f32_out(node, t), ggl_f32_row(node->src[0], t), ggl_f32_row(node->src[1], t), mix + hc,
+                        mix + 2 * hc, hc, n, begin, end);
+    }
+}
+
+static const struct ggl_op op_post = {"hc_post", 1, NULL, run_post};
+
+struct ggl_node *ggl_hc_post(struct ggl_graph *g, struct ggl_node *x, struct ggl_node *h, struct ggl_node *mix, int hc)
+{
+    if (!x || !h || !mix) return NULL;
+    if (x->width * hc != h->width) return ggl_graph_refuse(g, "hc_post", "shapes");
+    struct ggl_node *node = ggl_node_new(g, &op_post, GGL_ELEM_F32, h->width, 3, (struct ggl_node *[]){x, h, mix});
+    if (node) node->p.hc.hc = hc;
+    return node;
+}

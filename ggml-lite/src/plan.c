@@ -1,0 +1,107 @@
+/*
+ * The memory plan: every node's rows get a place in one arena, and places are
+ * used again once the last reader has run.  First fit over the nodes in order;
+ * a graph has some hundreds of nodes, so the quadratic search costs microseconds.
+ */
+#include "graph_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "checked.h"
+
+#define ALIGN 64u
+
+struct block {
+    uint64_t offset, bytes;
+    int first, last; /* nodes during which it is in use */
+};
+
+struct plan {
+    struct block *blocks;
+    int n;
+    uint64_t end;
+};
+
+static bool overlaps(const struct block *b, int first, int last)
+{
+    return b->first <= last && first <= b->last;
+}
+
+/* The lowest offset at which `bytes` fit beside every block alive in [first, last]. */
+static bool place(struct plan *p, uint64_t bytes, int first, int last, uint64_t *offset)
+{
+    uint64_t at = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int i = 0; i < p->n; i++) {
+            const struct block *b = &p->blocks[i];
+            if (overlaps(b, first, last) && at < b->offset + b->bytes && b->offset < at + bytes) {
+                at = b->offset + b->bytes;
+                moved = true;
+            }
+        }
+    }
+    uint64_t end;
+    if (!ggl_add_u64(at, bytes, &end)) return false;
+    p->blocks[p->n++] = (struct block){at, bytes, first, last};
+    if (end > p->end) p->end = end;
+    *offset = at;
+    return true;
+}
+
+static bool row_bytes(const struct ggl_graph *g, const struct ggl_node *node, uint64_t *bytes)
+{
+    return ggl_mul_u64((uint64_t)node->width, ggl_elem_bytes(node->elem), bytes) &&
+           ggl_mul_u64(*bytes, (uint64_t)g->n_tokens_max, bytes) && ggl_align_u64(*bytes, ALIGN, bytes);
+}
+
+static bool plan_nodes(struct ggl_graph *g, int nth, struct plan *p)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        struct ggl_node *node = g->nodes[i];
+        uint64_t bytes;
+        if (!node->op) continue;
+        if (!row_bytes(g, node, &bytes)) return false;
+        if (bytes && !place(p, bytes, i, node->last_use, &node->offset)) return false;
+        if (node->op->scratch) {
+            bytes = node->op->scratch(node, g->n_tokens_max, nth);
+            if (!ggl_align_u64(bytes, ALIGN, &bytes)) return false;
+            if (bytes && !place(p, bytes, i, i, &node->scratch_offset)) return false;
+        }
+    }
+    return true;
+}
+
+enum ggl_status ggl_graph_arena_bytes(struct ggl_graph *g, int n_threads, uint64_t *bytes, struct ggl_error *err)
+{
+    if (g->err.status) {
+        if (err) *err = g->err;
+        return g->err.status;
+    }
+    struct plan p = {.blocks = calloc(2 * (size_t)g->n_nodes + 1, sizeof(struct block))};
+    if (!p.blocks) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "graph plan: out of memory");
+    bool ok = plan_nodes(g, n_threads, &p);
+    free(p.blocks);
+    *bytes = p.end;
+    if (!ok) return ggl_fail(err, GGL_ERR_LIMIT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph plan: arena too large");
+    return GGL_OK;
+}
+
+enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struct ggl_error *err)
+{
+    uint64_t bytes;
+    enum ggl_status s = ggl_graph_arena_bytes(g, ggl_team_size(team), &bytes, err);
+    if (s) return s;
+    free(g->arena);
+    g->arena = aligned_alloc(ALIGN, bytes ? bytes : ALIGN);
+    if (!g->arena) {
+        return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "activations: %llu bytes for %lld tokens",
+                        (unsigned long long)bytes, (long long)g->n_tokens_max);
+    }
+    g->arena_bytes = bytes;
+    g->team = team;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i]->op) g->nodes[i]->data = g->arena + g->nodes[i]->offset;
+    return GGL_OK;
+}
