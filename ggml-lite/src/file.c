@@ -95,7 +95,7 @@ struct ggl_output {
     bool overwrite;
     uint64_t written;
     size_t n_buffered;
-    uint8_t buffer[BUFFER_BYTES];
+    uint8_t *buffer; /* freed by sealing */
 };
 
 /* Free o; unless the file got its final name, remove it. */
@@ -104,6 +104,7 @@ static void output_free(struct ggl_output *o, bool keep)
     if (!o) return;
     if (o->fd >= 0) close(o->fd);
     if (!keep && o->temporary) unlink(o->temporary);
+    free(o->buffer);
     free(o->path);
     free(o->temporary);
     free(o);
@@ -147,19 +148,18 @@ enum ggl_status ggl_output_open(const char *path, bool overwrite, struct ggl_out
                         "cannot replace");
 
     size_t n = strlen(path) + 32;
-    struct ggl_output *o = malloc(sizeof(*o));
-    if (!o) return ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "output buffer: out of memory");
-    o->fd = -1;
-    o->overwrite = overwrite;
-    o->written = 0;
-    o->n_buffered = 0;
-    o->path = malloc(n);
-    o->temporary = NULL;
+    struct ggl_output *o = calloc(1, sizeof(*o));
     char *temporary = malloc(n);
-    if (!o->path || !temporary) {
+    if (o) {
+        o->fd = -1;
+        o->overwrite = overwrite;
+        o->path = malloc(n);
+        o->buffer = malloc(BUFFER_BYTES);
+    }
+    if (!o || !o->path || !o->buffer || !temporary) {
         free(temporary);
         output_free(o, true);
-        return ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "output path: out of memory");
+        return ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "output: out of memory");
     }
     memcpy(o->path, path, strlen(path) + 1);
     snprintf(temporary, n, "%s.tmp.%ld", path, (long)getpid());
@@ -200,12 +200,12 @@ static enum ggl_status flush_buffer(struct ggl_output *o, struct ggl_error *err)
 enum ggl_status ggl_output_write(struct ggl_output *o, const void *data, size_t n, struct ggl_error *err)
 {
     if (o->fd < 0) return ggl_fail(err, GGL_ERR_STATE, o->path, GGL_NO_OFFSET, NULL, NULL, "the output is sealed");
-    if (n > sizeof(o->buffer) - o->n_buffered) {
+    if (n > BUFFER_BYTES - o->n_buffered) {
         enum ggl_status s = flush_buffer(o, err);
         if (s) return s;
     }
     o->written += n;
-    if (n >= sizeof(o->buffer)) return write_all(o, data, n, false, 0, err);
+    if (n >= BUFFER_BYTES) return write_all(o, data, n, false, 0, err);
     if (n) memcpy(o->buffer + o->n_buffered, data, n);
     o->n_buffered += n;
     return GGL_OK;
@@ -228,6 +228,8 @@ enum ggl_status ggl_output_seal(struct ggl_output *o, struct ggl_error *err)
     if (!s && fsync(o->fd)) s = fail_errno(err, GGL_ERR_IO, o->temporary, errno, "cannot flush to disk");
     int rc = close(o->fd);
     o->fd = -1;
+    free(o->buffer);
+    o->buffer = NULL;
     if (!s && rc && errno != EINTR) s = fail_errno(err, GGL_ERR_IO, o->temporary, errno, "cannot close");
     return s;
 }

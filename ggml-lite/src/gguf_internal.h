@@ -83,4 +83,27 @@ enum ggl_status ggl_gguf_read_part(const char *path, struct ggl_gguf **out, stru
 /* gguf_storage.c: apply the lists `ggl.storage.*` to the tensors (see docs/file-formats.md). */
 enum ggl_status ggl_gguf_bind_storage(struct ggl_gguf *g, struct ggl_error *err);
 
+/*
+ * gguf_layout.c: what the writer will write, decided and measured before its first byte.
+ */
+struct ggl_gguf_part {
+    uint64_t first, n;     /* its tensors */
+    uint64_t header_bytes; /* padded: where its data section starts */
+    uint64_t bytes;        /* of the file */
+};
+struct ggl_gguf_layout {
+    const struct ggl_gguf *g;
+    uint64_t alignment, bytes;
+    bool split, hashes;
+    uint32_t n_parts;
+    struct ggl_gguf_part *parts;
+};
+enum ggl_status ggl_gguf_layout_init(struct ggl_gguf_layout *l, const struct ggl_gguf *g,
+                                     const struct ggl_gguf_write_options *o, struct ggl_error *err);
+void ggl_gguf_layout_deinit(struct ggl_gguf_layout *l);
+/* The header of a part, up to the data section; *hash_offset (may be NULL) is where the hashes' strings start. */
+enum ggl_status ggl_gguf_layout_header(const struct ggl_gguf_layout *l, uint32_t part, struct ggl_output *o,
+                                       uint64_t *hash_offset, struct ggl_error *err);
+#define GGL_GGUF_HASH_BYTES 40 /* of one hash in the header: a length and 32 digits */
+
 #endif

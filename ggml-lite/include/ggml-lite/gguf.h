@@ -118,8 +118,10 @@ GGL_API enum ggl_status ggl_gguf_add_tensor(struct ggl_gguf *g, const char *name
  * likes.  Output goes to PATH.tmp.<pid>, is fsynced and renamed by _finish; _abort removes it.  XXH3-128 of
  * every tensor's bytes is kept on the way and stored in `ggl.tensor.xxh3` (arr str of 32 hex digits, in tensor
  * order) when the build has xxHash: the header reserves the room and _finish fills it in.
- * With split_max_bytes > 0 the output is PREFIX-%05d-of-%05d.gguf, each part at most that long (one tensor
- * always fits), keys as in llama.cpp.
+ * With split_max_bytes > 0 the output is PREFIX-%05d-of-%05d.gguf (PREFIX: path without .gguf), each part at most
+ * that long (one tensor always fits), keys as in llama.cpp; parts repeat general.alignment, and the first lists the
+ * hashes of all.  `split.*` and `ggl.tensor.xxh3` keys of g are not copied: the writer makes its own.
+ * All parts get their names in _finish, the first one last.  _begin refuses a disk without room for everything.
  */
 struct ggl_gguf_writer;
 struct ggl_gguf_write_options {
