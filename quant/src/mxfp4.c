@@ -48,7 +48,11 @@ void ggl_mxfp4_encode(const float *x, void *blocks, int64_t n)
     uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += QK, b += BYTES, x += QK) {
         b[0] = scale_byte(ggl_amax_bits(x, QK));
-        float inverse = b[0] == 255 ? 0.0f : ggl_pow2(127 - b[0]);
+        if (b[0] == 255) { /* sixes under the NaN scale: NaN by the standard, infinity as ggml reads them */
+            for (int j = 0; j < QK / 2; j++) b[1 + j] = 0x77;
+            continue;
+        }
+        float inverse = ggl_pow2(127 - b[0]);
         for (int j = 0; j < QK / 2; j++)
             b[1 + j] = (uint8_t)(nearest(x[j], inverse) | nearest(x[j + QK / 2], inverse) << 4);
     }
