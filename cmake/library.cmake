@@ -25,11 +25,7 @@ target_link_libraries(ggl_internal INTERFACE ggml-lite-static ggl_flags ggl_deps
 target_include_directories(ggl_internal INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/ggml-lite
     ${PROJECT_SOURCE_DIR}/gguf-convert/include)
 
+add_library(ggml-lite::ggml-lite ALIAS ggml-lite) # the same name as find_package gives
 if(PROJECT_IS_TOP_LEVEL)
-    install(TARGETS ggml-lite
-        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(FILES $<TARGET_FILE:ggml-lite-static> DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(DIRECTORY quant/include/ ggml-lite/include/ model/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-    configure_file(cmake/ggml-lite.pc.in ggml-lite.pc @ONLY)
-    install(FILES ${CMAKE_CURRENT_BINARY_DIR}/ggml-lite.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+    include(cmake/install.cmake)
 endif()

@@ -26,10 +26,17 @@
 #ifndef GGL_GRAPH_H
 #define GGL_GRAPH_H
 
-#include <stdatomic.h>
 #include "ggml-lite/cache.h"
 #include "ggml-lite/tensor.h"
 #include "ggml-lite/threads.h"
+
+#ifdef __cplusplus
+extern "C" {
+typedef struct ggl_atomic_bool ggl_atomic_bool; /* C++ only passes it on: the flag lives in a C object */
+#else
+#include <stdatomic.h>
+typedef atomic_bool ggl_atomic_bool;
+#endif
 
 struct ggl_graph;
 struct ggl_node;
@@ -47,7 +54,7 @@ GGL_API uint64_t ggl_graph_n_nodes(const struct ggl_graph *g);
 
 /* Run n_tokens tokens whose first has position pos.  `cancel` may be NULL; when it becomes true the run stops
  * within a tile of work and returns CANCELLED; outputs are then undefined. */
-GGL_API enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t pos, const atomic_bool *cancel,
+GGL_API enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t pos, const ggl_atomic_bool *cancel,
                                           struct ggl_error *err);
 
 /* Called by the executor, on one thread, after a node with a name has run. */
@@ -181,4 +188,7 @@ GGL_API struct ggl_node *ggl_moe(struct ggl_graph *g, struct ggl_node *x, struct
                                  struct ggl_node *shared, const struct ggl_tensor *gate, const struct ggl_tensor *up,
                                  const struct ggl_tensor *down, float limit);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,0 +1,134 @@
+#!/bin/sh
+# Everything that a change has to pass, on Debian 12 from a bare system: installs what is missing, then
+#
+#   sanitizers  gcc, ASan and UBSan, all tests
+#   clang       clang without warnings, all program tests
+#   minimal     a C compiler and CMake, every optional library off
+#   release     gcc without warnings, all tests; its ctest summary is the last thing on stdout
+#
+# usage: sh tests/run.sh        build trees: build/{sanitizers,clang,minimal,release}, logs beside them
+set -u
+cd "$(dirname "$0")/.." || exit 1
+root=$PWD
+jobs=$(nproc 2>/dev/null || echo 2)
+failed=""
+
+say()
+{
+    printf '== %s\n' "$*"
+}
+
+# ---- packages
+
+missing=""
+need() # need PACKAGE TEST...: the package, unless the test succeeds already
+{
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+list_missing()
+{
+    missing=""
+    need gcc command -v gcc
+    need g++ command -v g++
+    need libc6-dev test -f /usr/include/stdio.h
+    need make command -v make
+    need binutils command -v nm
+    need clang command -v clang
+    need cmake command -v cmake
+    need ninja-build command -v ninja
+    need pkg-config command -v pkg-config
+    need xz-utils command -v xz
+    need libcmocka-dev pkg-config --exists cmocka
+    need libjansson-dev pkg-config --exists jansson
+    need libhwloc-dev pkg-config --exists hwloc
+    need libxxhash-dev pkg-config --exists libxxhash
+    need libopenblas-openmp-dev pkg-config --exists openblas
+}
+
+install_missing()
+{
+    list_missing
+    [ -n "$missing" ] || return 0
+    say "installing:$missing"
+    as_root=""
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null 2>&1 && as_root="sudo"
+    fi
+    if command -v apt-get >/dev/null 2>&1; then
+        $as_root apt-get update -q >/dev/null || say "apt-get update failed"
+        # shellcheck disable=SC2086
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null ||
+            say "apt-get install failed"
+    fi
+    list_missing
+    [ -z "$missing" ] || say "still missing:$missing"
+}
+
+# ---- stages
+
+# stage NAME COMMAND...: its output goes to a log, of which the end is shown when it fails
+stage()
+{
+    name=$1
+    shift
+    log=build/$name.log
+    start=$(date +%s)
+    if "$@" >"$log" 2>&1; then
+        summary=$(grep -E '^[0-9]+% tests passed' "$log" | tail -n 1)
+        say "$name: ok${summary:+, $summary} ($(($(date +%s) - start)) s)"
+    else
+        failed="$failed $name"
+        say "$name: FAILED ($(($(date +%s) - start)) s); the end of $root/$log:"
+        tail -n 60 "$log"
+    fi
+}
+
+build() # build NAME CMAKE-OPTIONS...
+{
+    name=$1
+    shift
+    cmake -S . -B "build/$name" -G Ninja "$@" && cmake --build "build/$name" -j "$jobs"
+}
+
+check() # check NAME CTEST-OPTIONS...
+{
+    name=$1
+    shift
+    ctest --test-dir "build/$name" -j "$jobs" --output-on-failure --no-tests=error "$@"
+}
+
+sanitizers()
+{
+    build sanitizers -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGGML_LITE_SANITIZE=ON &&
+        ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
+            check sanitizers
+}
+
+clang_build()
+{
+    build clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Release -DGGML_LITE_WERROR=ON &&
+        check clang -LE script
+}
+
+minimal()
+{
+    build minimal -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Release -DGGML_LITE_WERROR=ON -DGGML_LITE_OPENMP=OFF \
+        -DGGML_LITE_OPENBLAS=OFF -DGGML_LITE_HWLOC=OFF -DGGML_LITE_XXHASH=OFF -DGGML_LITE_JANSSON=OFF \
+        -DGGML_LITE_TESTS=OFF || return 1
+    for tool in build/minimal/bin/gguf-convert build/minimal/bin/ggl-*; do
+        "$tool" --help >/dev/null && "$tool" --version || return 1
+    done
+}
+
+install_missing
+mkdir -p build
+stage sanitizers sanitizers
+stage clang clang_build
+stage minimal minimal
+stage release-build build release -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Release -DGGML_LITE_WERROR=ON
+[ -z "$failed" ] || say "FAILED so far:$failed"
+check release || failed="$failed release"
+[ -z "$failed" ]
