@@ -4,8 +4,8 @@
  * Two formats exist: the preview checkpoints' (dsv4-preview) and the refresh's (dsv4-0731); they differ in the
  * text that a reasoning effort adds.  Both are byte-exact to the official encoder.
  *
- * Tool schemas, tool arguments and response formats are JSON; calls that take JSON need a build with jansson and
- * return UNSUPPORTED without it.  ggl_chat_encode with plain messages always works.
+ * Tool schemas, tool arguments and response formats are JSON, read and written as Python's json module does
+ * (key order kept, shortest floats, integers of any size).  No library is needed: every call works in every build.
  *
  * Thread-safety: pure functions; a ggl_chat_stream belongs to one completion.
  * Owner: strings returned through `out` are malloc'ed, free() them with ggl_chat_free.
@@ -27,7 +27,7 @@ enum ggl_reasoning_effort { GGL_EFFORT_NONE = 0, GGL_EFFORT_LOW, GGL_EFFORT_HIGH
 GGL_API bool ggl_prompt_format_from_name(const char *name, enum ggl_prompt_format *format);
 
 struct ggl_chat_message {
-    const char *role; /* "system", "user", "assistant", "latest_reminder" */
+    const char *role; /* "system", "user", "assistant", "developer", "latest_reminder" */
     const char *content;
     const char *reasoning; /* assistant only; may be NULL */
 };
@@ -44,8 +44,17 @@ GGL_API enum ggl_status ggl_chat_encode(const struct ggl_chat_message *messages,
                                         const struct ggl_chat_options *options, char **out, size_t *out_size,
                                         struct ggl_error *err);
 
+/* The same prompt as tokens, safe against injection: only the format's own control texts become control tokens;
+ * a control token's text inside a message is plain text.  *ids is malloc'ed: free it with free(). */
+struct ggl_tokenizer;
+GGL_API enum ggl_status ggl_chat_tokenize(const struct ggl_tokenizer *t, const struct ggl_chat_message *messages,
+                                          size_t n, const struct ggl_chat_options *options, int32_t **ids,
+                                          int64_t *n_ids, struct ggl_error *err);
+
 /* The prompt for one JSON request {messages, thinking_mode, reasoning_effort, drop_thinking, prompt_format}:
- * tools, tool calls and results, tasks, response_format, developer messages: all of the official encoder. */
+ * tools, tool calls and results, tasks, response_format, developer messages: all of the official encoder.  A
+ * "context" array holds messages that the model has read already.  Other keys are ignored.  FORMAT: the request
+ * breaks a rule (`what` names the place); UNSUPPORTED: lone surrogates, JSON deeper than 512 levels. */
 GGL_API enum ggl_status ggl_chat_encode_json(const char *request, size_t size, char **out, size_t *out_size,
                                              struct ggl_error *err);
 
