@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ggml-lite/src/checked.h"
-#include "gguf-convert/src/names.h"
+#include "gguf-convert/src/v4_names.h"
 
 #define OFFICIAL_MAX 96 /* the longest name of the table, with its prefix */
 
@@ -199,7 +199,7 @@ static enum ggl_status bind_ids(const struct binder *b, const struct ggl_st_tens
     return GGL_OK;
 }
 
-static enum ggl_status bind_plain(const struct binder *b, const struct ggl_name *n, const uint64_t *dims,
+static enum ggl_status bind_plain(const struct binder *b, const struct ggl_v4_name *n, const uint64_t *dims,
                                   uint32_t rank, struct ggl_tensor *t)
 {
     char name[OFFICIAL_MAX];
@@ -215,7 +215,7 @@ static enum ggl_status bind_plain(const struct binder *b, const struct ggl_name 
     return aligned(b, st, t->type == GGL_TYPE_F32 ? 4 : 2, &t->data);
 }
 
-static enum ggl_status bind_dense(const struct binder *b, const struct ggl_name *n, const uint64_t *dims,
+static enum ggl_status bind_dense(const struct binder *b, const struct ggl_v4_name *n, const uint64_t *dims,
                                   struct ggl_tensor *t)
 {
     char name[OFFICIAL_MAX];
@@ -236,7 +236,7 @@ static enum ggl_status bind_dense(const struct binder *b, const struct ggl_name 
 }
 
 /* Codes and scales of expert e; the first expert decides about the type of all. */
-static enum ggl_status bind_expert(const struct binder *b, const struct ggl_name *n, uint32_t e, const uint64_t *dims,
+static enum ggl_status bind_expert(const struct binder *b, const struct ggl_v4_name *n, uint32_t e, const uint64_t *dims,
                                    struct ggl_tensor *t, const uint8_t **codes, const uint8_t **scales)
 {
     char name[OFFICIAL_MAX];
@@ -270,7 +270,7 @@ static enum ggl_status bind_expert(const struct binder *b, const struct ggl_name
     return check_e8m0(b, sc);
 }
 
-static enum ggl_status bind_experts(const struct binder *b, const struct ggl_name *n, const uint64_t *dims,
+static enum ggl_status bind_experts(const struct binder *b, const struct ggl_v4_name *n, const uint64_t *dims,
                                     struct ggl_tensor *t)
 {
     uint32_t n_expert = b->c->config.n_expert;
@@ -288,12 +288,12 @@ static enum ggl_status bind_experts(const struct binder *b, const struct ggl_nam
     return GGL_OK;
 }
 
-static enum ggl_status bind_name(const struct binder *b, const struct ggl_name *n)
+static enum ggl_status bind_name(const struct binder *b, const struct ggl_v4_name *n)
 {
     struct ggl_tensor *t = &b->c->tensors[b->c->n_tensors];
     uint64_t dims[2];
     uint32_t rank = 0;
-    for (; rank < 2 && n->dims[rank]; rank++) dims[rank] = ggl_name_dim(&b->c->config, n->dims[rank], b->ratio);
+    for (; rank < 2 && n->dims[rank]; rank++) dims[rank] = ggl_v4_dim(&b->c->config, n->dims[rank], b->ratio);
     snprintf(t->name, sizeof(t->name), "%s%s", b->blk, n->gguf);
     t->n_dims = rank;
     for (uint32_t i = 0; i < GGL_MAX_DIMS; i++) t->ne[i] = i < rank ? (int64_t)dims[rank - 1 - i] : 1;
@@ -306,13 +306,13 @@ static enum ggl_status bind_name(const struct binder *b, const struct ggl_name *
     }
     if (!s) s = set_sizes(b, t);
     if (s) return s;
-    ggl_lookup_add(&b->c->names, t->name, b->c->n_tensors++);
+    ggl_names_add(&b->c->names, t->name, b->c->n_tensors++);
     return GGL_OK;
 }
 
 /* ---- all of it */
 
-static bool applies(const struct ggl_checkpoint *c, enum ggl_name_scope scope, uint32_t block, int32_t ratio)
+static bool applies(const struct ggl_checkpoint *c, enum ggl_v4_scope scope, uint32_t block, int32_t ratio)
 {
     uint32_t n_layer = c->config.n_layer;
     bool hash = block < c->config.n_hash, mtp = block >= n_layer;
@@ -337,9 +337,9 @@ static enum ggl_status bind_block(struct binder *b, uint32_t block)
     else snprintf(b->prefix, sizeof(b->prefix), "mtp.%" PRIu32 ".", block - config->n_layer);
     snprintf(b->blk, sizeof(b->blk), "blk.%" PRIu32 ".", block);
     b->ratio = config->ratio[block];
-    for (size_t i = 0; i < ggl_n_names; i++) {
-        if (!applies(b->c, ggl_names[i].scope, block, b->ratio)) continue;
-        enum ggl_status s = bind_name(b, &ggl_names[i]);
+    for (size_t i = 0; i < ggl_n_v4_names; i++) {
+        if (!applies(b->c, ggl_v4_names[i].scope, block, b->ratio)) continue;
+        enum ggl_status s = bind_name(b, &ggl_v4_names[i]);
         if (s) return s;
     }
     return GGL_OK;
@@ -351,12 +351,12 @@ static enum ggl_status survey(const struct binder *b)
     struct ggl_checkpoint *c = b->c;
     for (uint32_t i = 0; i < c->shards.n_tensors; i++) {
         const struct ggl_st_tensor *t = c->shards.tensors[i];
-        const char *foreign = ggl_name_foreign(t->name);
+        const char *foreign = ggl_v4_name_foreign(t->name);
         if (foreign) {
             return ggl_fail(b->err, GGL_ERR_UNSUPPORTED, t->path, GGL_NO_OFFSET, foreign,
                             "DeepSeek V4 with its official names", "%.120s", t->name);
         }
-        int stage = ggl_name_mtp(t->name);
+        int stage = ggl_v4_name_mtp(t->name);
         if (stage >= GGL_MAX_MTP) {
             return ggl_fail(b->err, GGL_ERR_UNSUPPORTED, t->path, GGL_NO_OFFSET, NULL, "at most 8 prediction blocks",
                             "%.120s", t->name);
@@ -380,7 +380,7 @@ static enum ggl_status check_leftovers(const struct binder *b)
     for (uint32_t i = 0; i < b->c->shards.n_tensors; i++) {
         const struct ggl_st_tensor *t = b->c->shards.tensors[i];
         if (t->used) continue;
-        if (t->bytes && !ggl_name_harmless(&b->c->config, t->name)) {
+        if (t->bytes && !ggl_v4_name_harmless(&b->c->config, t->name)) {
             return ggl_fail(b->err, GGL_ERR_FORMAT, t->path, GGL_NO_OFFSET, "a tensor that this model does not have",
                             NULL, "%.180s", t->name);
         }
@@ -395,12 +395,12 @@ enum ggl_status ggl_bind_tensors(struct ggl_checkpoint *c, struct ggl_error *err
     enum ggl_status s = survey(&b);
     if (s) return s;
     uint32_t n_block = c->config.n_layer + c->n_mtp;
-    size_t most = ggl_n_names * ((size_t)n_block + 1);
+    size_t most = ggl_n_v4_names * ((size_t)n_block + 1);
     c->tensors = calloc(most, sizeof(*c->tensors));
-    if (!c->tensors || !ggl_lookup_init(&c->names, most)) return no_memory(&b);
+    if (!c->tensors || !ggl_names_reserve(&c->names, most)) return no_memory(&b);
 
-    for (size_t i = 0; i < ggl_n_names; i++) {
-        if (ggl_names[i].scope == GGL_SCOPE_ROOT && (s = bind_name(&b, &ggl_names[i]))) return s;
+    for (size_t i = 0; i < ggl_n_v4_names; i++) {
+        if (ggl_v4_names[i].scope == GGL_SCOPE_ROOT && (s = bind_name(&b, &ggl_v4_names[i]))) return s;
     }
     for (uint32_t block = 0; block < n_block; block++) {
         if ((s = bind_block(&b, block))) return s;

@@ -21,7 +21,7 @@ void ggl_checkpoint_free(struct ggl_checkpoint *c)
     free(c->owned);
     free(c->tensors);
     free(c->dir);
-    ggl_lookup_free(&c->names);
+    ggl_names_free(&c->names);
     ggl_shards_close(&c->shards);
     ggl_gguf_free(c->meta);
     free(c);
@@ -142,10 +142,15 @@ const struct ggl_tensor *ggl_checkpoint_tensor(const struct ggl_checkpoint *c, u
     return i < c->n_tensors ? &c->tensors[i] : NULL;
 }
 
+static const char *tensor_name(const void *checkpoint, uint32_t i)
+{
+    return ((const struct ggl_checkpoint *)checkpoint)->tensors[i].name;
+}
+
 const struct ggl_tensor *ggl_checkpoint_find(const struct ggl_checkpoint *c, const char *name)
 {
-    uint32_t i = ggl_lookup_find(&c->names, name);
-    return i == GGL_LOOKUP_NONE ? NULL : &c->tensors[i];
+    uint32_t i;
+    return ggl_names_find(&c->names, name, tensor_name, c, &i) ? &c->tensors[i] : NULL;
 }
 
 uint32_t ggl_checkpoint_n_warnings(const struct ggl_checkpoint *c)

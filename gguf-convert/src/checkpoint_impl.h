@@ -18,14 +18,14 @@ struct ggl_checkpoint {
     bool dspark;
     struct ggl_tensor *tensors;
     uint32_t n_tensors;
-    struct ggl_lookup names; /* GGUF name -> tensors */
+    struct ggl_names names;  /* GGUF name -> tensors */
     void **owned;            /* slice pointers and aligned copies */
     size_t n_owned, cap_owned;
     char warnings[GGL_MAX_WARNINGS][256];
     uint32_t n_warnings;
 };
 
-/* Fill tensors and names from the shards (names.h): every tensor that the config asks for, nothing else. */
+/* Fill tensors and names from the shards (v4_names.h): every tensor that the config asks for, nothing else. */
 enum ggl_status ggl_bind_tensors(struct ggl_checkpoint *c, struct ggl_error *err);
 
 /* Add a sentence; the last slot says that there are more. */

@@ -28,14 +28,19 @@ void ggl_shards_close(struct ggl_shards *s)
     free(s->files);
     free(s->tensors);
     free(s->index_path);
-    ggl_lookup_free(&s->names);
+    ggl_names_free(&s->names);
     memset(s, 0, sizeof(*s));
+}
+
+static const char *tensor_name(const void *shards, uint32_t i)
+{
+    return ((const struct ggl_shards *)shards)->tensors[i]->name;
 }
 
 struct ggl_st_tensor *ggl_shards_find(const struct ggl_shards *s, const char *name)
 {
-    uint32_t i = ggl_lookup_find(&s->names, name);
-    return i == GGL_LOOKUP_NONE ? NULL : s->tensors[i];
+    uint32_t i;
+    return ggl_names_find(&s->names, name, tensor_name, s, &i) ? s->tensors[i] : NULL;
 }
 
 #ifdef GGL_HAVE_JANSSON
@@ -147,14 +152,20 @@ static enum ggl_status list_directory(const char *dir, struct names *names, stru
     return GGL_OK;
 }
 
+static const char *file_name(const void *names, uint32_t i)
+{
+    return ((const struct names *)names)->items[i];
+}
+
 /* The distinct files of weight_map. */
 static enum ggl_status list_index(const char *path, json_t *map, struct names *names, struct ggl_error *err)
 {
     const char *tensor;
     json_t *value;
     char found[64];
-    struct ggl_lookup seen = {0};
-    if (!ggl_lookup_init(&seen, GGL_MAX_SHARDS)) return no_memory(path, err);
+    struct ggl_names seen = {0};
+    uint32_t other;
+    if (!ggl_names_reserve(&seen, GGL_MAX_SHARDS)) return no_memory(path, err);
     enum ggl_status s = GGL_OK;
     json_object_foreach(map, tensor, value) {
         const char *file = json_string_value(value);
@@ -163,7 +174,7 @@ static enum ggl_status list_index(const char *path, json_t *map, struct names *n
                          "a *.safetensors file name without a folder", "weight_map: %.180s", tensor);
             break;
         }
-        if (ggl_lookup_find(&seen, file) != GGL_LOOKUP_NONE) continue;
+        if (ggl_names_find(&seen, file, file_name, names, &other)) continue;
         if (names->n == GGL_MAX_SHARDS) {
             s = ggl_fail(err, GGL_ERR_FORMAT, path, GGL_NO_OFFSET, "more than 4096 files", NULL, "weight_map");
             break;
@@ -172,9 +183,9 @@ static enum ggl_status list_index(const char *path, json_t *map, struct names *n
             s = no_memory(path, err);
             break;
         }
-        ggl_lookup_add(&seen, names->items[names->n - 1], names->n - 1);
+        ggl_names_add(&seen, file, names->n - 1);
     }
-    ggl_lookup_free(&seen);
+    ggl_names_free(&seen);
     if (!s && !names->n) s = ggl_fail(err, GGL_ERR_FORMAT, path, GGL_NO_OFFSET, "no tensors", NULL, "weight_map");
     if (!s) qsort(names->items, names->n, sizeof(*names->items), by_name);
     return s;
@@ -234,13 +245,15 @@ static enum ggl_status open_files(struct ggl_shards *s, const char *dir, const s
     }
     if (n >= UINT32_MAX) return no_memory(dir, err);
     s->tensors = calloc(n + 1, sizeof(*s->tensors));
-    if (!s->tensors || !ggl_lookup_init(&s->names, n)) return no_memory(dir, err);
+    if (!s->tensors || !ggl_names_reserve(&s->names, n)) return no_memory(dir, err);
     for (uint32_t i = 0; i < s->n_files; i++) {
         for (uint32_t k = 0; k < s->files[i].n_tensors; k++) {
             struct ggl_st_tensor *t = &s->files[i].tensors[k];
-            if (ggl_lookup_add(&s->names, t->name, s->n_tensors) != GGL_LOOKUP_NONE) {
-                return ggl_fail(err, GGL_ERR_FORMAT, t->path, GGL_NO_OFFSET, "a second time", NULL, "%.180s", t->name);
+            if (ggl_shards_find(s, t->name)) {
+                return ggl_fail(err, GGL_ERR_FORMAT, t->path, GGL_NO_OFFSET, "in another file too", "each tensor once",
+                                "%.180s", t->name);
             }
+            ggl_names_add(&s->names, t->name, s->n_tensors);
             s->tensors[s->n_tensors++] = t;
             s->tensor_bytes += t->bytes; /* bounded by the files' sizes */
         }

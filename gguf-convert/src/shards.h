@@ -6,7 +6,7 @@
 #ifndef GGL_CONVERT_SHARDS_H
 #define GGL_CONVERT_SHARDS_H
 
-#include "gguf-convert/src/lookup.h"
+#include "ggml-lite/src/names.h"
 #include "gguf-convert/src/safetensors.h"
 
 #define GGL_MAX_SHARDS 4096
@@ -17,7 +17,7 @@ struct ggl_shards {
     struct ggl_st_tensor **tensors; /* of all files, in order */
     uint32_t n_tensors;
     uint64_t tensor_bytes;
-    struct ggl_lookup names; /* -> index into tensors */
+    struct ggl_names names; /* -> index into tensors */
     char *index_path;        /* NULL: there is no index */
     int64_t index_total_size; /* what it claims, or -1 */
 };

@@ -24,6 +24,7 @@ struct vocab {
     uint32_t used; /* highest id + 1 */
     struct ggl_str *tokens; /* into the JSON text, or into pads */
     int32_t *types;
+    struct ggl_names added; /* texts of the added tokens -> id */
     char *pads;
     struct ggl_str *merges;
     char **joined; /* merges that were written as pairs */
@@ -35,6 +36,7 @@ static void vocab_free(struct vocab *v)
     for (size_t i = 0; v->joined && i < v->n_merges; i++) free(v->joined[i]);
     free(v->joined);
     free(v->merges);
+    ggl_names_free(&v->added);
     free(v->tokens);
     free(v->types);
     free(v->pads);
@@ -84,9 +86,13 @@ static enum ggl_status read_tokens(struct vocab *v, json_t *model)
     return GGL_OK;
 }
 
+static const char *token_text(const void *vocab, uint32_t id)
+{
+    return ((const struct vocab *)vocab)->tokens[id].data;
+}
+
 /* One added token.  The same text under two ids would make "text -> id" ambiguous. */
-static enum ggl_status read_added_token(struct vocab *v, const json_t *entry, const json_t *map,
-                                        struct ggl_lookup *seen)
+static enum ggl_status read_added_token(struct vocab *v, const json_t *entry, const json_t *map)
 {
     const json_t *content = json_object_get(entry, "content"), *id = json_object_get(entry, "id");
     const json_t *special = json_object_get(entry, "special");
@@ -99,27 +105,27 @@ static enum ggl_status read_added_token(struct vocab *v, const json_t *entry, co
         place(v, text, json_string_length(content), id, json_is_true(special) ? TOKEN_CONTROL : TOKEN_USER);
     if (s) return s;
     const json_t *other = json_object_get(map, text);
+    uint32_t i = (uint32_t)json_integer_value(id), index;
     if ((other && json_integer_value(other) != json_integer_value(id)) ||
-        ggl_lookup_add(seen, text, 0) != GGL_LOOKUP_NONE) {
+        ggl_names_find(&v->added, text, token_text, v, &index)) {
         return fail(v, "added_tokens: content", content, "a text that no other token has");
     }
+    ggl_names_add(&v->added, text, i);
     return GGL_OK;
 }
 
 static enum ggl_status read_added(struct vocab *v, json_t *root, const json_t *map)
 {
     json_t *list = json_object_get(root, "added_tokens"), *entry;
-    struct ggl_lookup seen = {0};
-    enum ggl_status s = GGL_OK;
     size_t i;
     if (!list) return GGL_OK;
     if (!json_is_array(list)) return fail(v, "added_tokens", list, "an array");
-    if (!ggl_lookup_init(&seen, json_array_size(list))) return no_memory(v);
+    if (!ggl_names_reserve(&v->added, json_array_size(list))) return no_memory(v);
     json_array_foreach(list, i, entry) {
-        if ((s = read_added_token(v, entry, map, &seen))) break;
+        enum ggl_status s = read_added_token(v, entry, map);
+        if (s) return s;
     }
-    ggl_lookup_free(&seen);
-    return s;
+    return GGL_OK;
 }
 
 /* Every id below the highest one has a token; above it, and up to vocab_size, the rows of the embedding are padding. */

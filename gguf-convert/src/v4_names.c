@@ -1,11 +1,11 @@
 /* The table of names, and what can be told from a name alone. */
-#include "gguf-convert/src/names.h"
+#include "gguf-convert/src/v4_names.h"
 
 #include <string.h>
 
 #define D(dim) GGL_DIM_##dim
 
-const struct ggl_name ggl_names[] = {
+const struct ggl_v4_name ggl_v4_names[] = {
     {"embed.weight", "token_embd.weight", GGL_NAME_FLOAT, GGL_SCOPE_ROOT, {D(VOCAB), D(EMBD)}},
     {"norm.weight", "output_norm.weight", GGL_NAME_FLOAT, GGL_SCOPE_ROOT, {D(EMBD)}},
     {"head.weight", "output.weight", GGL_NAME_FLOAT, GGL_SCOPE_ROOT, {D(VOCAB), D(EMBD)}},
@@ -82,10 +82,10 @@ const struct ggl_name ggl_names[] = {
     {"confidence_head.proj.weight", "nextn.confidence.weight", GGL_NAME_FLOAT, GGL_SCOPE_DSPARK_LAST,
      {D(1), D(EMBD_MARKOV)}},
 };
-const size_t ggl_n_names = sizeof(ggl_names) / sizeof(ggl_names[0]);
+const size_t ggl_n_v4_names = sizeof(ggl_v4_names) / sizeof(ggl_v4_names[0]);
 
 /* No product here overflows: config.c bounds every factor, the largest being 2^14 heads of 2^14. */
-uint64_t ggl_name_dim(const struct ggl_config *c, enum ggl_name_dim dim, int32_t ratio)
+uint64_t ggl_v4_dim(const struct ggl_config *c, enum ggl_v4_dim dim, int32_t ratio)
 {
     switch (dim) {
     case GGL_DIM_NONE: return 0;
@@ -123,7 +123,7 @@ static bool starts(const char *name, const char *prefix)
     return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
-const char *ggl_name_foreign(const char *name)
+const char *ggl_v4_name_foreign(const char *name)
 {
     if (starts(name, "model.") || starts(name, "lm_head")) return "a checkpoint with the transformers library's names";
     if (strstr(name, "engram")) return "DeepSeek V4.1, another architecture";
@@ -144,7 +144,7 @@ static int parse_index(const char *p, const char **end)
     return v;
 }
 
-bool ggl_name_harmless(const struct ggl_config *c, const char *name)
+bool ggl_v4_name_harmless(const struct ggl_config *c, const char *name)
 {
     const char *rest;
     if (!starts(name, "layers.")) return false;
@@ -155,7 +155,7 @@ bool ggl_name_harmless(const struct ggl_config *c, const char *name)
            (strcmp(rest, "attn.rotary_emb.inv_freq") == 0 || strcmp(rest, "attn.freqs_cis") == 0);
 }
 
-int ggl_name_mtp(const char *name)
+int ggl_v4_name_mtp(const char *name)
 {
     const char *rest;
     return starts(name, "mtp.") ? parse_index(name + 4, &rest) : -1;

@@ -2,13 +2,13 @@
  * The tensors of a DeepSeek V4 checkpoint, in the order of our files: official name, GGUF name, kind, shape and
  * when it is there.  The table is the only place that knows them.
  */
-#ifndef GGL_CONVERT_NAMES_H
-#define GGL_CONVERT_NAMES_H
+#ifndef GGL_CONVERT_V4_NAMES_H
+#define GGL_CONVERT_V4_NAMES_H
 
 #include <stddef.h>
 #include "gguf-convert/src/config.h"
 
-enum ggl_name_kind {
+enum ggl_v4_kind {
     GGL_NAME_FLOAT,   /* BF16 (or F16, F32): stored as it is */
     GGL_NAME_F32,     /* F32 only */
     GGL_NAME_DENSE,   /* a matrix X.weight: FP8 with X.scale, or a float type without */
@@ -16,7 +16,7 @@ enum ggl_name_kind {
     GGL_NAME_IDS,     /* a table of expert ids: I64 or I32 */
 };
 
-enum ggl_name_scope {
+enum ggl_v4_scope {
     GGL_SCOPE_ROOT,
     GGL_SCOPE_BLOCK,        /* every block, a multi-token-prediction block included */
     GGL_SCOPE_COMPRESSED,   /* blocks with a compressor (ratio 4 or 128) */
@@ -28,7 +28,7 @@ enum ggl_name_scope {
     GGL_SCOPE_DSPARK_LAST,
 };
 
-enum ggl_name_dim {
+enum ggl_v4_dim {
     GGL_DIM_NONE, GGL_DIM_1, GGL_DIM_3, GGL_DIM_EMBD, GGL_DIM_VOCAB, GGL_DIM_HEADS, GGL_DIM_HEAD, GGL_DIM_Q_RANK,
     GGL_DIM_HEADS_HEAD,    /* heads * head_dim */
     GGL_DIM_GROUP_IN,      /* heads * head_dim / groups */
@@ -47,24 +47,24 @@ enum ggl_name_dim {
     GGL_DIM_EMBD_MARKOV,   /* hidden + markov rank */
 };
 
-struct ggl_name {
+struct ggl_v4_name {
     const char *official;   /* after "layers.N." or "mtp.N."; DENSE: without .weight; EXPERTS: "w1" */
     const char *gguf;       /* after "blk.N." */
-    enum ggl_name_kind kind;
-    enum ggl_name_scope scope;
-    enum ggl_name_dim dims[2]; /* PyTorch's order, [out, in] or [n] */
+    enum ggl_v4_kind kind;
+    enum ggl_v4_scope scope;
+    enum ggl_v4_dim dims[2]; /* PyTorch's order, [out, in] or [n] */
 };
 
-extern const struct ggl_name ggl_names[];
-extern const size_t ggl_n_names;
+extern const struct ggl_v4_name ggl_v4_names[];
+extern const size_t ggl_n_v4_names;
 
-uint64_t ggl_name_dim(const struct ggl_config *c, enum ggl_name_dim dim, int32_t ratio);
+uint64_t ggl_v4_dim(const struct ggl_config *c, enum ggl_v4_dim dim, int32_t ratio);
 
 /* A sentence for a name that belongs to another kind of checkpoint ("the transformers naming"), or NULL. */
-const char *ggl_name_foreign(const char *name);
+const char *ggl_v4_name_foreign(const char *name);
 /* Tensors that a checkpoint may hold and that nothing needs. */
-bool ggl_name_harmless(const struct ggl_config *c, const char *name);
+bool ggl_v4_name_harmless(const struct ggl_config *c, const char *name);
 /* n of "mtp.<n>.", or -1. */
-int ggl_name_mtp(const char *name);
+int ggl_v4_name_mtp(const char *name);
 
 #endif
