@@ -1,0 +1,84 @@
+/*
+ * gguf-convert in three steps: a plan (every output tensor, where its bytes come from, the exact size of the file),
+ * writing it, and comparing the result with the source.  Nothing is written before the plan is complete.
+ */
+#ifndef GGUF_CONVERT_CONVERT_H
+#define GGUF_CONVERT_CONVERT_H
+
+#include <signal.h>
+#include "common/cli.h"
+#include "ggml-lite/gguf.h"
+#include "gguf-convert/checkpoint.h"
+
+/* How the bytes of an output tensor come from its source. */
+enum item_kind {
+    ITEM_COPY,  /* the code plane (or the only one) as it is */
+    ITEM_SCALE, /* the scale plane as it is */
+    ITEM_MXFP4, /* FP4 codes and scales, nibbles permuted into blocks */
+    ITEM_IDS,   /* I64 to I32 */
+};
+
+struct item {
+    enum item_kind kind;
+    const struct ggl_tensor *source;
+    uint64_t bytes; /* of the output tensor */
+};
+
+/* A file that is read, as it was when the plan was made. */
+struct input_file {
+    char *path;
+    uint64_t size, device, inode;
+    int64_t seconds, nanoseconds;
+};
+
+struct plan {
+    struct ggl_checkpoint *checkpoint; /* the source: one of the two */
+    struct ggl_gguf *gguf;
+    struct ggl_gguf *out; /* keys and tensors of the output */
+    struct item *items;   /* one a tensor of out, in its order */
+    uint64_t n_items, tensor_bytes;
+    struct input_file *inputs;
+    uint32_t n_inputs;
+};
+
+struct convert_options {
+    const char *input, *output;
+    const char *type;
+    uint64_t split_max_bytes;
+    bool dry_run, verify, force, quiet, mtp;
+    int64_t threads;
+};
+
+/* Set by SIGINT and SIGTERM: the signal.  Long loops look at it. */
+extern volatile sig_atomic_t convert_stop;
+
+/* plan.c */
+enum ggl_status plan_make(const struct convert_options *o, struct plan *p, struct ggl_error *err);
+void plan_free(struct plan *p);
+/* "native" for our own layout, else the architecture that a copied file keeps. */
+void plan_print(const struct plan *p, const struct convert_options *o, uint64_t file_bytes, FILE *f);
+
+/* inputs.c */
+enum ggl_status inputs_record(struct plan *p, const char *input, struct ggl_error *err);
+void inputs_free(struct plan *p);
+/* The input that `path` is, under whatever name; NULL: none. */
+const char *inputs_same_file(const struct plan *p, const char *path);
+/* IO: a file is not what it was when the plan was made. */
+enum ggl_status inputs_unchanged(const struct plan *p, struct ggl_error *err);
+
+/* emit.c: the bytes of item i in pieces. */
+typedef enum ggl_status emit_sink(void *user, const void *data, size_t n, struct ggl_error *err);
+enum ggl_status emit_item(const struct plan *p, uint64_t i, emit_sink *sink, void *user, struct ggl_error *err);
+
+/* write.c */
+enum ggl_status write_output(const struct plan *p, const struct convert_options *o, struct ggl_error *err);
+/* The file under which the output is opened (its first part), to be freed. */
+enum ggl_status write_first_path(const struct plan *p, const struct convert_options *o, char **path,
+                                 struct ggl_error *err);
+/* IO errors of a missing folder and the like come before the plan's work is lost. */
+enum ggl_status write_check_output(const struct plan *p, const struct convert_options *o, struct ggl_error *err);
+
+/* verify.c: `path` holds exactly what the plan says, compared with the source. */
+enum ggl_status verify_output(const struct plan *p, const char *path, bool quiet, struct ggl_error *err);
+
+#endif

@@ -1,0 +1,124 @@
+/* gguf-convert: a checkpoint directory, or a GGUF file, to a GGUF file. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "gguf-convert/convert.h"
+
+static struct convert_options args = {.type = "native", .mtp = true};
+
+static const struct cli_option options[] = {
+    {0, "type", "PROFILE", "what to write (default and only profile of this version: native)", CLI_STR, &args.type},
+    {0, "split-max-size", "SIZE", "write parts OUTPUT-00001-of-0000N.gguf of at most SIZE (4G, 500M)", CLI_SIZE,
+     &args.split_max_bytes},
+    {0, "with-mtp", NULL, "keep the multi-token-prediction blocks (default)", CLI_FLAG, &args.mtp},
+    {0, "no-mtp", NULL, "leave them out", CLI_NOT, &args.mtp},
+    {'n', "dry-run", NULL, "print every tensor and the exact output size, write nothing", CLI_FLAG, &args.dry_run},
+    {0, "verify", NULL, "compare OUTPUT with INPUT bit for bit: after writing, or instead of it when it exists",
+     CLI_FLAG, &args.verify},
+    {'f', "force", NULL, "replace OUTPUT", CLI_FLAG, &args.force},
+    {'q', "quiet", NULL, "no progress, no warnings", CLI_FLAG, &args.quiet},
+    {'t', "threads", "N", "accepted; converting runs at the speed of the disk", CLI_INT, &args.threads},
+    {0}};
+
+static const struct cli cli = {
+    "gguf-convert",
+    "INPUT OUTPUT.gguf [options]",
+    "Converts a DeepSeek V4 checkpoint directory (config.json, *.safetensors, tokenizer.json) to one GGUF file, or\n"
+    "copies a GGUF file to re-split it, merge its parts or drop its multi-token-prediction blocks.",
+    "The native profile changes no number: FP8 matrices keep their codes and scales, FP4 experts become MXFP4 by a\n"
+    "permutation, BF16 and F32 stay.  OUTPUT appears under its name only when it is complete.\n\n"
+    "EXAMPLES\n"
+    "    gguf-convert DeepSeek-V4-Flash flash.gguf --verify\n"
+    "    gguf-convert DeepSeek-V4-Pro pro.gguf --split-max-size 40G --no-mtp\n"
+    "    gguf-convert pro-00001-of-00021.gguf pro.gguf\n\n"
+    "EXIT STATUS\n"
+    "    0 done; 2 wrong usage; 65 bad input, or --verify found a difference; 66 input cannot be opened;\n"
+    "    73 output exists or cannot be created; 74 reading or writing failed; 130 interrupted\n",
+    options, 2, 2};
+
+static void on_signal(int signal_number)
+{
+    convert_stop = signal_number;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = on_signal;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void check_options(void)
+{
+    if (strcasecmp(args.type, "native") != 0) {
+        cli_die(&cli, 2, "--type %s: this version writes only native", args.type);
+    }
+    if (args.threads < 0 || args.threads > 1024) {
+        cli_die(&cli, 2, "--threads is %" PRId64 ", expected 0..1024", args.threads);
+    }
+    if (args.split_max_bytes && args.split_max_bytes < 4096) {
+        cli_die(&cli, 2, "--split-max-size is %" PRIu64 ", expected at least 4096", args.split_max_bytes);
+    }
+    if (!args.output[0]) cli_die(&cli, 2, "OUTPUT is empty");
+}
+
+static void warn(const struct plan *p)
+{
+    if (args.quiet || !p->checkpoint) return;
+    for (uint32_t i = 0; i < ggl_checkpoint_n_warnings(p->checkpoint); i++) {
+        fprintf(stderr, "gguf-convert: warning: %s: %s\n", args.input, ggl_checkpoint_warning(p->checkpoint, i));
+    }
+}
+
+/* A file to compare with is there, and nobody asked to replace it. */
+static bool only_verify(const char *first)
+{
+    FILE *f = args.verify && !args.force ? fopen(first, "rb") : NULL;
+    if (f) fclose(f);
+    return f != NULL;
+}
+
+static enum ggl_status run(struct plan *p, struct ggl_error *err)
+{
+    const struct ggl_gguf_write_options o = {.split_max_bytes = args.split_max_bytes};
+    uint64_t bytes;
+    char *first = NULL;
+    enum ggl_status s = plan_make(&args, p, err);
+    if (s) return s;
+    warn(p);
+    if ((s = ggl_gguf_write_size(p->out, &o, &bytes, err))) return s;
+    if (args.dry_run) {
+        plan_print(p, &args, bytes, stdout);
+        return GGL_OK;
+    }
+    if ((s = write_first_path(p, &args, &first, err))) return s;
+    if (!only_verify(first)) {
+        s = write_check_output(p, &args, err);
+        if (!s) s = write_output(p, &args, err);
+    }
+    if (!s && args.verify) s = verify_output(p, first, args.quiet, err);
+    free(first);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    struct plan plan = {0};
+    struct ggl_error err = {0};
+    cli_parse(&cli, argc, argv);
+    args.input = argv[1];
+    args.output = argv[2];
+    check_options();
+    catch_signals();
+    enum ggl_status s = run(&plan, &err);
+    plan_free(&plan);
+    if (s == GGL_ERR_CANCELLED) cli_die(&cli, 128 + (int)convert_stop, "interrupted; nothing was written");
+    if (s) cli_die_error(&cli, &err);
+    return 0;
+}

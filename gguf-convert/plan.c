@@ -1,0 +1,236 @@
+/*
+ * What the output will be: keys, tensors in order, and for each tensor the source of its bytes.
+ *
+ * A checkpoint directory becomes a `native` file: FP8 as I8 carriers X.weight and X.scale that ggl.storage.* declares,
+ * FP4 experts as MXFP4, expert ids as I32, everything else as it is.  A GGUF file keeps its architecture and types.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "gguf-convert/convert.h"
+
+struct planner {
+    struct plan *p;
+    struct ggl_error *err;
+    const char *input;
+    struct ggl_str *names, *kinds; /* ggl.storage.* */
+    uint64_t n_carriers;
+};
+
+static enum ggl_status no_memory(const struct planner *b)
+{
+    return ggl_fail(b->err, GGL_ERR_NOMEM, b->input, GGL_NO_OFFSET, NULL, NULL, "conversion plan");
+}
+
+static uint64_t n_sources(const struct plan *p)
+{
+    return p->checkpoint ? ggl_checkpoint_n_tensors(p->checkpoint) : ggl_gguf_n_tensors(p->gguf);
+}
+
+static const struct ggl_tensor *source(const struct plan *p, uint64_t i)
+{
+    return p->checkpoint ? ggl_checkpoint_tensor(p->checkpoint, i) : ggl_gguf_tensor(p->gguf, i);
+}
+
+/* ---- multi-token prediction */
+
+/* N of "blk.N.", or -1. */
+static int64_t block_of(const char *name)
+{
+    int64_t n = 0;
+    const char *p = name + 4;
+    if (strncmp(name, "blk.", 4) != 0) return -1;
+    for (; *p >= '0' && *p <= '9' && n < 1000000; p++) n = n * 10 + (*p - '0');
+    return *p == '.' ? n : -1;
+}
+
+/* Blocks before the first one that has nextn tensors; UINT32_MAX: there is none. */
+static uint32_t count_main_blocks(const struct plan *p)
+{
+    uint32_t first = UINT32_MAX;
+    for (uint64_t i = 0; i < n_sources(p); i++) {
+        const char *name = source(p, i)->name;
+        int64_t block = block_of(name);
+        if (block >= 0 && block < first && strstr(name, ".nextn.")) first = (uint32_t)block;
+    }
+    return first;
+}
+
+/* ---- keys */
+
+/* to := from without the keys that start with prefix. */
+static enum ggl_status copy_without(const struct planner *b, const struct ggl_gguf *from, const char *prefix,
+                                    struct ggl_gguf **to)
+{
+    *to = ggl_gguf_new();
+    if (*to && ggl_gguf_copy_kv(*to, from, prefix) == GGL_OK) return GGL_OK;
+    ggl_gguf_free(*to);
+    *to = NULL;
+    return no_memory(b);
+}
+
+/* Keys that count blocks, or list one value a block, for the first n blocks only. */
+static enum ggl_status cut_blocks(const struct planner *b, const struct ggl_gguf *from, const char *arch, uint32_t n)
+{
+    static const char *const lists[] = {"attention.compress_ratios", "swiglu_clamp_exp", "swiglu_clamp_shexp",
+                                        "expert_feed_forward_length"};
+    struct ggl_gguf *out = b->p->out;
+    char key[160];
+    snprintf(key, sizeof(key), "%s.block_count", arch);
+    enum ggl_status s = ggl_gguf_set_u32(out, key, n);
+    snprintf(key, sizeof(key), "%s.nextn_predict_layers", arch);
+    if (!s) s = ggl_gguf_set_u32(out, key, 0);
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]) && !s; i++) {
+        snprintf(key, sizeof(key), "%s.%s", arch, lists[i]);
+        const struct ggl_kv *kv = ggl_gguf_find_kv(from, key);
+        if (kv && kv->type == GGL_KV_ARR && !kv->str && kv->n > n) s = ggl_gguf_set_arr(out, key, kv->elem, kv->data, n);
+    }
+    return s ? no_memory(b) : GGL_OK;
+}
+
+static enum ggl_status plan_keys(const struct planner *b, uint32_t n_main)
+{
+    const struct ggl_gguf *from = b->p->checkpoint ? ggl_checkpoint_meta(b->p->checkpoint) : b->p->gguf;
+    const char *arch = ggl_gguf_get_str(from, "general.architecture");
+    struct ggl_gguf *first;
+    enum ggl_status s = copy_without(b, from, "ggl.storage.", &first);
+    if (s) return s;
+    if (n_main == UINT32_MAX || !arch || strlen(arch) > 64) {
+        b->p->out = first;
+        return GGL_OK;
+    }
+    char prefix[80];
+    snprintf(prefix, sizeof(prefix), "%s.dspark.", arch);
+    s = copy_without(b, first, prefix, &b->p->out);
+    ggl_gguf_free(first);
+    return s ? s : cut_blocks(b, from, arch, n_main);
+}
+
+/* ---- tensors */
+
+static enum ggl_status add(struct planner *b, enum item_kind kind, const struct ggl_tensor *t, const char *name,
+                           enum ggl_type type, const int64_t *ne)
+{
+    struct plan *p = b->p;
+    enum ggl_status s = ggl_gguf_add_tensor(p->out, name, type, t->n_dims, ne, b->err);
+    if (s) return s;
+    uint64_t bytes = ggl_gguf_tensor_bytes(ggl_gguf_tensor(p->out, p->n_items));
+    p->items[p->n_items++] = (struct item){kind, t, bytes};
+    p->tensor_bytes += bytes;
+    return GGL_OK;
+}
+
+static void declare_carrier(struct planner *b, const struct ggl_tensor *t)
+{
+    const char *kind = t->scale_type == GGL_SCALE_F32 ? "fp8_e4m3.f32.t128x128" : "fp8_e4m3.ue8m0.t128x128";
+    b->names[b->n_carriers] = (struct ggl_str){t->name, strlen(t->name)};
+    b->kinds[b->n_carriers++] = (struct ggl_str){kind, strlen(kind)};
+}
+
+/* A checkpoint's FP8 matrix: codes, then the plane of scales next to them. */
+static enum ggl_status add_fp8(struct planner *b, const struct ggl_tensor *t)
+{
+    char name[GGL_MAX_NAME + 8];
+    int64_t tiles[GGL_MAX_DIMS] = {(t->ne[0] + 127) / 128, (t->ne[1] + 127) / 128, t->ne[2], t->ne[3]};
+    size_t stem = strlen(t->name) - strlen(".weight"); /* every name of the table has that end */
+    snprintf(name, sizeof(name), "%.*s.scale", (int)stem, t->name);
+    declare_carrier(b, t);
+    enum ggl_status s = add(b, ITEM_COPY, t, t->name, GGL_TYPE_I8, t->ne);
+    if (s) return s;
+    return add(b, ITEM_SCALE, t, name, t->scale_type == GGL_SCALE_F32 ? GGL_TYPE_F32 : GGL_TYPE_I8, tiles);
+}
+
+static enum ggl_status add_source(struct planner *b, uint64_t i)
+{
+    const struct ggl_tensor *t = source(b->p, i);
+    if (b->p->gguf) { /* scales are tensors of their own there */
+        uint32_t stored = ggl_gguf_stored_type(b->p->gguf, i);
+        if (t->type == GGL_TYPE_FP8) declare_carrier(b, t);
+        return add(b, ITEM_COPY, t, t->name, (enum ggl_type)stored, t->ne);
+    }
+    switch (t->type) {
+    case GGL_TYPE_FP8: return add_fp8(b, t);
+    case GGL_TYPE_FP4: return add(b, ITEM_MXFP4, t, t->name, GGL_TYPE_MXFP4, t->ne);
+    case GGL_TYPE_I64: return add(b, ITEM_IDS, t, t->name, GGL_TYPE_I32, t->ne);
+    default: return add(b, ITEM_COPY, t, t->name, t->type, t->ne);
+    }
+}
+
+static enum ggl_status plan_tensors(struct planner *b, uint32_t n_main)
+{
+    uint64_t n = n_sources(b->p);
+    b->p->items = calloc((size_t)(2 * n + 1), sizeof(*b->p->items));
+    b->names = calloc((size_t)(n + 1), sizeof(*b->names));
+    b->kinds = calloc((size_t)(n + 1), sizeof(*b->kinds));
+    if (!b->p->items || !b->names || !b->kinds) return no_memory(b);
+    for (uint64_t i = 0; i < n; i++) {
+        if (block_of(source(b->p, i)->name) >= (int64_t)n_main) continue;
+        enum ggl_status s = add_source(b, i);
+        if (s) return s;
+    }
+    if (!b->n_carriers) return GGL_OK;
+    enum ggl_status s = ggl_gguf_set_u32(b->p->out, "ggl.storage.version", 1);
+    if (!s) s = ggl_gguf_set_arr_str(b->p->out, "ggl.storage.names", b->names, b->n_carriers);
+    if (!s) s = ggl_gguf_set_arr_str(b->p->out, "ggl.storage.kinds", b->kinds, b->n_carriers);
+    return s ? no_memory(b) : GGL_OK;
+}
+
+enum ggl_status plan_make(const struct convert_options *o, struct plan *p, struct ggl_error *err)
+{
+    struct planner b = {.p = p, .err = err, .input = o->input};
+    enum ggl_status s;
+    memset(p, 0, sizeof(*p));
+    if (ggl_checkpoint_is_directory(o->input)) s = ggl_checkpoint_open(o->input, &p->checkpoint, err);
+    else s = ggl_gguf_open(o->input, NULL, &p->gguf, err);
+    if (!s) s = inputs_record(p, o->input, err);
+    uint32_t n_main = s || o->mtp ? UINT32_MAX : count_main_blocks(p);
+    if (!s) s = plan_keys(&b, n_main);
+    if (!s) s = plan_tensors(&b, n_main);
+    free(b.names);
+    free(b.kinds);
+    return s;
+}
+
+void plan_free(struct plan *p)
+{
+    inputs_free(p);
+    free(p->items);
+    ggl_gguf_free(p->out);
+    ggl_gguf_free(p->gguf);
+    ggl_checkpoint_free(p->checkpoint);
+    memset(p, 0, sizeof(*p));
+}
+
+/* ---- --dry-run */
+
+static const char *source_text(const struct item *item, char buf[64])
+{
+    const struct ggl_tensor *t = item->source;
+    const struct ggl_type_info *info = ggl_type_info((uint32_t)t->type);
+    const char *scale = t->scale_type == GGL_SCALE_F32 ? "F32" : "UE8M0";
+    switch (item->kind) {
+    case ITEM_SCALE: snprintf(buf, 64, "scales of FP8, %s, unchanged", scale); break;
+    case ITEM_MXFP4: snprintf(buf, 64, "FP4, nibbles permuted"); break;
+    case ITEM_IDS: snprintf(buf, 64, "I64, same values"); break;
+    default: snprintf(buf, 64, "%s%s, unchanged", t->type == GGL_TYPE_FP8 ? "codes of " : "", info ? info->name : "?");
+    }
+    return buf;
+}
+
+void plan_print(const struct plan *p, const struct convert_options *o, uint64_t file_bytes, FILE *f)
+{
+    char size[32];
+    for (uint64_t i = 0; i < p->n_items; i++) {
+        const struct ggl_tensor *t = ggl_gguf_tensor(p->out, i);
+        char shape[96], from[64];
+        int n = snprintf(shape, sizeof(shape), "{");
+        for (uint32_t d = 0; d < t->n_dims; d++) {
+            n += snprintf(shape + n, sizeof(shape) - (size_t)n, "%s%" PRId64, d ? ", " : "", t->ne[d]);
+        }
+        fprintf(f, "%-40s %-6s %s} %" PRIu64 " bytes (%s)\n", t->name, ggl_type_info((uint32_t)t->type)->name, shape,
+                p->items[i].bytes, source_text(&p->items[i], from));
+    }
+    fprintf(f, "%" PRIu64 " tensors, %" PRIu64 " bytes\n", p->n_items, p->tensor_bytes);
+    fprintf(f, "%s: %" PRIu64 " bytes (%s)\n", o->output, file_bytes, cli_bytes(file_bytes, size));
+}
