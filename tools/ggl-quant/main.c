@@ -1,0 +1,153 @@
+/*
+ * ggl-quant: blocks on stdin -> float32 on stdout, or the reverse.  This file owns the options and the types
+ * whose blocks stand alone; planes.c has FP8 and FP4.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ggl-quant/ggl-quant.h"
+
+static struct {
+    const char *imatrix;
+    int64_t row, threads;
+    bool quiet;
+} args;
+
+static const struct cli_option options[] = {
+    {'r', "row", "N", "elements of a row; needed by encode, FP8 and FP4", CLI_INT, &args.row},
+    {0, "imatrix", "FILE", "importance matrix, for types whose quantiser uses one: none yet", CLI_STR, &args.imatrix},
+    {'t', "threads", "N", "accepted as in every tool; one thread is used", CLI_INT, &args.threads},
+    {'q', "quiet", NULL, "accepted as in every tool; there is no progress to show", CLI_FLAG, &args.quiet},
+    {0}};
+
+const struct cli cli = {
+    .name = "ggl-quant",
+    .synopsis = "decode TYPE [--row N] < BLOCKS > FLOATS | encode TYPE --row N < FLOATS > BLOCKS",
+    .summary = "Number formats to float32 and back, little endian.  With encode, stdin is float32 rows of N.",
+    .details = "TYPE is a ggml name such as Q4_K or BF16 in either case, or FP8 or FP4.\n\n"
+               "Decoded:  F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K IQ1_S IQ1_M\n"
+               "          IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S IQ4_NL IQ4_XS TQ1_0 TQ2_0 Q1_0 Q2_0 MXFP4 NVFP4 FP8 FP4\n"
+               "Encoded:  F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 MXFP4 FP8 FP4\n\n"
+               "FP8 and FP4 are two planes, as in the published checkpoints: first the codes of all rows, then the\n"
+               "UE8M0 scales of all rows.  For both, --row is needed in both directions, and the number of rows\n"
+               "follows from the size of the input.\n"
+               "  FP8  a byte an element; a scale for each tile of 128 x 128: ceil(rows/128) rows of ceil(N/128).\n"
+               "       encode takes all of stdin as one matrix.\n"
+               "  FP4  two codes a byte, the even element low; a scale for 32 elements; N is a multiple of 32.\n\n"
+               "Examples:\n"
+               "  ggl-quant encode Q8_0 --row 4096 < w.f32 > w.q8_0\n"
+               "  ggl-quant decode fp8 --row 512 < w.fp8 > w.f32\n\n"
+               "Input that is not whole blocks or rows is bad data (65).",
+    .options = options,
+    .min_args = 2,
+    .max_args = 2,
+};
+
+size_t quant_read(void *data, size_t n)
+{
+    errno = 0;
+    size_t got = fread(data, 1, n, stdin);
+    if (ferror(stdin)) cli_die(&cli, EXIT_IO, "standard input: %s", errno ? strerror(errno) : "read error");
+    return got;
+}
+
+void quant_write(const void *data, size_t n)
+{
+    errno = 0;
+    if (n && fwrite(data, 1, n, stdout) != n)
+        cli_die(&cli, EXIT_IO, "standard output: %s", errno ? strerror(errno) : "write error");
+}
+
+/* Kept here, so that buffers are in reach wherever the tool stops. */
+enum { MAX_BUFFERS = 4 };
+static void *buffers[MAX_BUFFERS];
+static int n_buffers;
+
+void *quant_alloc(uint64_t n, uint64_t size)
+{
+    uint64_t bytes;
+    void *data = ggl_mul_u64(n, size, &bytes) && bytes <= SIZE_MAX ? malloc(bytes ? (size_t)bytes : 1) : NULL;
+    if (!data) cli_die(&cli, EXIT_INTERNAL, "out of memory: %" PRIu64 " times %" PRIu64 " bytes", n, size);
+    if (n_buffers < MAX_BUFFERS) buffers[n_buffers++] = data;
+    return data;
+}
+
+/* Types whose blocks stand alone go through in pieces of this many blocks. */
+enum { PIECE = 2048 };
+
+static void stream(enum ggl_type type, bool decode)
+{
+    const struct ggl_type_info *info = ggl_type_info(type);
+    uint64_t in_bytes = decode ? info->block_bytes : info->block_elems * sizeof(float), total = 0;
+    uint8_t *blocks = quant_alloc(PIECE, info->block_bytes);
+    float *values = quant_alloc(PIECE * (uint64_t)info->block_elems, sizeof(float));
+    size_t got;
+    do {
+        got = quant_read(decode ? (void *)blocks : values, PIECE * (size_t)in_bytes);
+        size_t n = got / in_bytes;
+        total += got;
+        if (decode) {
+            info->decode(blocks, values, (int64_t)(n * info->block_elems));
+            quant_write(values, n * info->block_elems * sizeof(float));
+        } else {
+            info->encode(values, blocks, (int64_t)(n * info->block_elems));
+            quant_write(blocks, n * info->block_bytes);
+        }
+    } while (got == PIECE * (size_t)in_bytes);
+
+    /* A row may be longer than memory, so this can only be known at the end. */
+    uint64_t row_bytes = args.row ? (uint64_t)args.row / info->block_elems * in_bytes : in_bytes;
+    if (total % row_bytes)
+        cli_die(&cli, EXIT_DATA, "standard input: %" PRIu64 " bytes are not a whole number of %" PRIu64 "-byte %s",
+                total, row_bytes, args.row ? "rows" : "blocks");
+}
+
+static enum ggl_type parse_type(const char *name, bool decode)
+{
+    enum ggl_type type;
+    if (!ggl_type_from_name(name, &type))
+        cli_die(&cli, EXIT_USAGE, "\"%.64s\" is not a type that this version knows (see --help)", name);
+    const struct ggl_type_info *info = ggl_type_info(type);
+    if (type != GGL_TYPE_FP8 && type != GGL_TYPE_FP4 && !(decode ? (void *)info->decode : (void *)info->encode))
+        cli_die(&cli, EXIT_USAGE, "%s cannot be %s by this version (see --help)", info->name,
+                decode ? "decoded" : "encoded");
+    return type;
+}
+
+static void check_row(enum ggl_type type, bool decode)
+{
+    const struct ggl_type_info *info = ggl_type_info(type);
+    bool planes = type == GGL_TYPE_FP8 || type == GGL_TYPE_FP4;
+    int64_t multiple = type == GGL_TYPE_FP4 ? 32 : info->block_elems;
+    if (!args.row && (!decode || planes))
+        cli_die(&cli, EXIT_USAGE, "%s %s needs --row N", decode ? "decode" : "encode", info->name);
+    if (args.row > INT64_MAX / 8) cli_die(&cli, EXIT_USAGE, "--row: %" PRId64 " is too long for any row", args.row);
+    if (args.row < 0 || args.row % multiple)
+        cli_die(&cli, EXIT_USAGE, "--row: %" PRId64 " is not a positive multiple of %" PRId64 ", as %s needs", args.row,
+                multiple, info->name);
+}
+
+int main(int argc, char **argv)
+{
+    args.row = INT64_MIN; /* not given */
+    cli_parse(&cli, argc, argv);
+    bool decode = strcmp(argv[1], "decode") == 0;
+    if (!decode && strcmp(argv[1], "encode") != 0)
+        cli_die(&cli, EXIT_USAGE, "\"%.64s\" is neither decode nor encode", argv[1]);
+    if (args.imatrix && decode) cli_die(&cli, EXIT_USAGE, "--imatrix: decoding uses no importance matrix");
+    enum ggl_type type = parse_type(argv[2], decode);
+    if (args.imatrix)
+        cli_die(&cli, EXIT_USAGE, "--imatrix: no type that this version encodes uses an importance matrix");
+    if (args.row == 0) cli_die(&cli, EXIT_USAGE, "--row: a row has at least one element");
+    if (args.row == INT64_MIN) args.row = 0;
+    check_row(type, decode);
+
+    switch (type) {
+    case GGL_TYPE_FP8: (decode ? fp8_decode : fp8_encode)((uint64_t)args.row); break;
+    case GGL_TYPE_FP4: (decode ? fp4_decode : fp4_encode)((uint64_t)args.row); break;
+    default: stream(type, decode); break;
+    }
+    while (n_buffers) free(buffers[--n_buffers]);
+    return 0;
+}
