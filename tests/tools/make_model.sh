@@ -74,3 +74,12 @@ got=0
 wait $pid || got=$?
 [ "$got" -eq 130 ] || fail "a stopped run ended with $got"
 [ -z "$(ls "$tmp/stopped")" ] || fail "a stopped run left $(ls "$tmp/stopped")"
+
+# The converter takes every preset, and finds every number again.
+if [ -x "$BIN/gguf-convert" ] && "$BIN/gguf-convert" "$tmp/c" "$tmp/probe.gguf" -q 2>"$tmp/err"; then
+    for model in c d e; do
+        status 0 "$BIN/gguf-convert" "$tmp/$model" "$tmp/$model.gguf" -q --verify
+    done
+else # only a build without a JSON reader may refuse
+    says "$tmp/err" "jansson"
+fi

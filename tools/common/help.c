@@ -4,17 +4,33 @@
 #include <string.h>
 #include "common/cli.h"
 
-enum { HELP_COLUMN = 30 };
+enum { INDENT = 4, HELP_COLUMN = 30, MARGIN = 110 };
 
-/* Text indented by four; empty lines stay empty. */
-static void print_indented(FILE *f, const char *text)
+/* Words, from column `at` on, broken before the margin and indented by four; an empty line stays. */
+static void print_words(FILE *f, const char *text, size_t n, size_t at)
 {
-    while (*text) {
-        size_t n = strcspn(text, "\n");
-        if (n) fprintf(f, "    %.*s", (int)n, text);
-        fputc('\n', f);
-        text += n + (text[n] == '\n');
+    size_t i = 0;
+    while (i < n) {
+        size_t word = strcspn(text + i, " \n"), gap;
+        if (word > n - i) word = n - i;
+        if (at > INDENT && at + 1 + word > MARGIN) {
+            fprintf(f, "\n%*s", INDENT, "");
+            at = INDENT;
+        } else if (at > INDENT) {
+            fputc(' ', f);
+            at++;
+        }
+        fwrite(text + i, 1, word, f);
+        at += word;
+        i += word;
+        gap = strspn(text + i, " \n");
+        if (gap > 1 && i + gap < n && text[i] == '\n' && text[i + 1] == '\n') {
+            fprintf(f, "\n\n%*s", INDENT, "");
+            at = INDENT;
+        }
+        i += gap;
     }
+    fputc('\n', f);
 }
 
 /* Where the first sentence of a summary ends. */
@@ -65,16 +81,14 @@ static void print_options(FILE *f, const struct cli *cli)
 void cli_help(const struct cli *cli, FILE *f)
 {
     size_t name_end = first_sentence(cli->summary);
-    fprintf(f, "NAME\n    %s - ", cli->name);
-    for (size_t i = 0; i < name_end; i++) {
-        bool last = i + 1 == name_end && cli->summary[i] == '.';
-        if (!last) fputc(cli->summary[i] == '\n' ? ' ' : cli->summary[i], f);
-    }
-    fprintf(f, "\n\nSYNOPSIS\n    %s %s\n", cli->name, cli->synopsis);
+    bool dot = name_end && cli->summary[name_end - 1] == '.';
+    int n = fprintf(f, "NAME\n    %s -", cli->name);
+    print_words(f, cli->summary, name_end - dot, n > 5 ? (size_t)n - 5 : 0);
+    fprintf(f, "\nSYNOPSIS\n    %s %s\n", cli->name, cli->synopsis);
     const char *rest = cli->summary + name_end + strspn(cli->summary + name_end, " \n");
     if (*rest) {
-        fputs("\nDESCRIPTION\n", f);
-        print_indented(f, rest);
+        fputs("\nDESCRIPTION\n    ", f);
+        print_words(f, rest, strlen(rest), INDENT);
     }
     print_options(f, cli);
     if (cli->details && *cli->details) {
