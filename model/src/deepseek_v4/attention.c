@@ -1,0 +1,75 @@
+/*
+ * Compressed attention of one layer: low-rank queries, one shared KV row a
+ * token, a window of raw rows and, in layers with a ratio, compressed entries.
+ * Queries, raw rows and entries of one layer share one rotary table.
+ */
+#include "graph.h"
+
+#include <math.h>
+
+/* Pool groups of tokens into entries (compressor) or into index keys. */
+static struct ggl_node *compress(struct v4_builder *b, const struct v4_compressor *c, struct ggl_node *x, int ratio,
+                                 int n_dim, struct ggl_row_format format, bool index, const struct ggl_row_ring *state,
+                                 const struct ggl_row_list *out)
+{
+    struct ggl_compressor p = {.ratio = ratio, .n_dim = n_dim, .n_rope = b->hp->n_rope, .ape = c->ape, .norm = c->norm,
+                               .freqs = b->w->freqs_compressed, .eps = b->hp->norm_eps, .hadamard = index,
+                               .format = format, .state = state, .out = out};
+    return ggl_compress(b->g, ggl_mul_mat(b->g, c->kv, x, 1), ggl_mul_mat(b->g, c->gate, x, 1), &p);
+}
+
+/* The entries that each query attends to (ratio 4). */
+static struct ggl_node *select_entries(struct v4_builder *b, const struct v4_layer *l, struct v4_layer_cache *cache,
+                                       const char *tag, struct ggl_node *x, struct ggl_node *q_latent)
+{
+    const struct v4_hparams *hp = b->hp;
+    struct ggl_graph *g = b->g;
+    struct ggl_node *keys = compress(b, &l->index_compressor, x, 4, hp->index_dim, b->cache->index, true,
+                                     &cache->index_state, &cache->index_keys);
+    ggl_name(keys, "%s.attn.index_keys", tag);
+    struct ggl_node *q = ggl_mul_mat(g, l->index_q_b, q_latent, 1);
+    q = ggl_rope(g, q, b->angles_compressed, hp->index_dim, hp->n_rope, false);
+    q = ggl_index_query(g, q, hp->index_heads, b->cache->index);
+    struct ggl_node *weights = ggl_mul_mat(g, l->index_proj, x, 1);
+    /* As in training: dim^-0.5 * heads^-0.5 in double, rounded once. */
+    double scale = pow((double)hp->index_dim, -0.5) * pow((double)hp->index_heads, -0.5);
+    struct ggl_node *selected = ggl_index_select(g, q, weights, keys, &cache->index_keys, b->cache->index, hp->index_heads,
+                                                 hp->index_top_k, 4, (float)scale);
+    return ggl_name(selected, "%s.attn.selected", tag);
+}
+
+struct ggl_node *v4_attention(struct v4_builder *b, int i, int ratio, const char *tag, struct ggl_node *x)
+{
+    const struct v4_hparams *hp = b->hp;
+    const struct v4_layer *l = &b->w->layers[i];
+    struct v4_layer_cache *cache = &b->cache->layers[i];
+    struct ggl_graph *g = b->g;
+    struct ggl_node *angles = ratio ? b->angles_compressed : b->angles_plain;
+
+    struct ggl_node *q_latent = ggl_rms_norm(g, ggl_mul_mat(g, l->q_a, x, 1), l->q_a_norm, 0, hp->norm_eps);
+    struct ggl_node *q = ggl_mul_mat(g, l->q_b, q_latent, 1);
+    q = ggl_rms_norm(g, q, NULL, hp->n_dim, hp->norm_eps); /* each head on its own, no weight */
+    q = ggl_name(ggl_rope(g, q, angles, hp->n_dim, hp->n_rope, false), "%s.attn.q", tag);
+
+    struct ggl_node *kv = ggl_rms_norm(g, ggl_mul_mat(g, l->kv, x, 1), l->kv_norm, 0, hp->norm_eps);
+    kv = ggl_rope(g, kv, angles, hp->n_dim, hp->n_rope, false);
+    struct ggl_node *rows = ggl_name(ggl_cache_encode(g, kv, b->cache->kv), "%s.attn.kv", tag);
+
+    struct ggl_node *entries = NULL, *selected = NULL;
+    if (ratio) {
+        entries = compress(b, &l->compressor, x, ratio, hp->n_dim, b->cache->kv, false, &cache->state, &cache->entries);
+        ggl_name(entries, "%s.attn.compressed", tag);
+    }
+    if (ratio == 4) selected = select_entries(b, l, cache, tag, x, q_latent);
+
+    struct ggl_attention p = {.n_head = hp->n_head, .n_dim = hp->n_dim, .window = hp->window, .ratio = ratio,
+                              .sinks = l->sinks, .format = b->cache->kv, .ring = &cache->window,
+                              .entries = ratio ? &cache->entries : NULL};
+    struct ggl_node *o = ggl_attention(g, q, rows, selected, entries, &p);
+    ggl_ring_store(g, rows, &cache->window, hp->window, o);
+
+    /* Values carry the rotation of their position; turn the sum back by the query's. */
+    o = ggl_rope(g, o, angles, hp->n_dim, hp->n_rope, true);
+    o = ggl_mul_mat(g, l->out_b, ggl_mul_mat_grouped(g, l->out_a, o, hp->o_groups), 1);
+    return ggl_name(o, "%s.attn.out", tag);
+}

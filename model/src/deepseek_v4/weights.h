@@ -1,0 +1,59 @@
+/*
+ * The weights of a V4 model by their role.  Matrices stay where they are mapped;
+ * small vectors are kept as float.
+ */
+#ifndef GGL_V4_WEIGHTS_H
+#define GGL_V4_WEIGHTS_H
+
+#include "../source.h"
+#include "hparams.h"
+
+struct v4_hc {
+    const float *fn, *base, *scale;
+};
+
+struct v4_compressor {
+    const struct ggl_tensor *kv, *gate;
+    const float *ape, *norm;
+};
+
+struct v4_layer {
+    struct v4_hc hc_attn, hc_ffn;
+    const float *attn_norm, *ffn_norm;
+    /* attention */
+    const struct ggl_tensor *q_a, *q_b, *kv, *out_a, *out_b;
+    const float *q_a_norm, *kv_norm, *sinks;
+    struct v4_compressor compressor;       /* ratio 4 and 128 */
+    const struct ggl_tensor *index_q_b, *index_proj; /* ratio 4 */
+    struct v4_compressor index_compressor; /* ratio 4 */
+    /* experts */
+    const struct ggl_tensor *router;
+    const float *router_bias;   /* NULL in hash layers */
+    const int32_t *tid2eid;     /* [n_expert_used, n_vocab]; hash layers only */
+    const struct ggl_tensor *gate_exps, *up_exps, *down_exps;
+    const struct ggl_tensor *gate_shexp, *up_shexp, *down_shexp;
+};
+
+struct v4_head {
+    struct v4_hc hc;
+    const float *norm;
+};
+
+struct v4_weights {
+    const struct ggl_tensor *token_embd, *output;
+    struct v4_head head, mtp_head;
+    struct v4_layer *layers; /* [n_layer + n_mtp] */
+    const struct ggl_tensor *mtp_e_proj, *mtp_h_proj;
+    const float *mtp_enorm, *mtp_hnorm;
+    struct ggl_tensor mtp_view[2]; /* halves of a fused eh_proj */
+    float *freqs_plain, *freqs_compressed;
+    void **owned; /* float copies */
+    size_t n_owned;
+};
+
+/* Bind and check every tensor; sets hp->n_layer, n_mtp and n_vocab from what the file holds. */
+enum ggl_status v4_weights_bind(const struct ggl_source *src, struct v4_hparams *hp, struct v4_weights *w,
+                                struct ggl_error *err);
+void v4_weights_free(struct v4_weights *w);
+
+#endif

@@ -1,0 +1,271 @@
+/*
+ * A session: one timeline of tokens.  Evaluation cuts them into chunks and runs
+ * the same graphs for one token or for thousands; the chunk size never changes a bit.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dump.h"
+#include "model_impl.h"
+
+enum {
+    DEFAULT_CHUNK = 256,
+    HEAD_ROWS = 8, /* rows of logits computed at once when all are wanted */
+};
+
+struct ggl_session_params ggl_session_defaults(void)
+{
+    return (struct ggl_session_params){.struct_size = sizeof(struct ggl_session_params)};
+}
+
+static int64_t stream_width(const struct ggl_session *s)
+{
+    return (int64_t)s->model->hp.n_embd * s->model->hp.n_hc;
+}
+
+static enum ggl_status out_of_memory(struct ggl_error *err)
+{
+    return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "session: out of memory");
+}
+
+static enum ggl_status check_params(const struct ggl_model *m, const struct ggl_session_params *given,
+                                    struct ggl_session_params *p, struct ggl_error *err)
+{
+    *p = ggl_session_defaults();
+    if (given) memcpy(p, given, given->struct_size < sizeof(*p) ? given->struct_size : sizeof(*p));
+    if (!p->n_ctx) p->n_ctx = m->hp.n_ctx_train;
+    if (p->n_ctx < 1 || p->n_ctx > m->hp.n_ctx_train)
+        return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "n_ctx: %d is not in 1..%d", p->n_ctx, m->hp.n_ctx_train);
+    if (!p->n_chunk) p->n_chunk = DEFAULT_CHUNK;
+    if (p->n_chunk < 1 || p->n_chunk > 1 << 20)
+        return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "n_chunk: %d is not in 1..%d", p->n_chunk, 1 << 20);
+    if (p->n_chunk > p->n_ctx) p->n_chunk = p->n_ctx;
+    if (p->mtp && !m->hp.n_mtp)
+        return ggl_fail(err, GGL_ERR_ARGUMENT, m->src.path, GGL_NO_OFFSET, NULL, NULL, "the model has no multi-token-prediction block");
+    return GGL_OK;
+}
+
+static bool build(struct ggl_session *s)
+{
+    const struct ggl_model *m = s->model;
+    v4_build_trunk(&m->hp, &m->w, &s->cache, s->params.n_chunk, &s->trunk);
+    v4_build_head(&m->hp, &m->w, HEAD_ROWS, &s->head);
+    if (s->params.mtp) v4_build_mtp(&m->hp, &m->w, &s->cache, s->params.n_chunk, &s->mtp);
+    return s->trunk.g && s->head.g && (!s->params.mtp || s->mtp.g);
+}
+
+static enum ggl_status init(struct ggl_session *s, struct ggl_error *err)
+{
+    struct ggl_model *m = s->model;
+    enum ggl_status status;
+    if ((status = v4_cache_init(&s->cache, &m->hp, s->params.n_ctx, !s->params.cache_rounding_off, s->params.mtp, err)))
+        return status;
+    if (!build(s)) return out_of_memory(err);
+    if ((status = ggl_graph_plan(s->trunk.g, m->team, err))) return status;
+    if ((status = ggl_graph_plan(s->head.g, m->team, err))) return status;
+    if (s->params.mtp && (status = ggl_graph_plan(s->mtp.g, m->team, err))) return status;
+    s->logits = malloc((size_t)m->hp.n_vocab * 4);
+    if (s->params.mtp) {
+        s->h_last = malloc((size_t)stream_width(s) * 4);
+        s->h_mtp = malloc((size_t)(stream_width(s) * s->params.n_chunk) * 4);
+    }
+    if (!s->logits || (s->params.mtp && (!s->h_last || !s->h_mtp))) return out_of_memory(err);
+    return GGL_OK;
+}
+
+enum ggl_status ggl_session_new(struct ggl_model *m, const struct ggl_session_params *params, struct ggl_session **out,
+                                struct ggl_error *err)
+{
+    struct ggl_session_params p;
+    enum ggl_status status = check_params(m, params, &p, err);
+    if (status) return status;
+    struct ggl_session *s = calloc(1, sizeof(*s));
+    if (!s) return out_of_memory(err);
+    s->model = m;
+    s->params = p;
+    status = init(s, err);
+    if (status) ggl_session_free(s);
+    else *out = s;
+    return status;
+}
+
+void ggl_session_free(struct ggl_session *s)
+{
+    if (!s) return;
+    ggl_dump_free(s->dumps);
+    ggl_graph_free(s->trunk.g);
+    ggl_graph_free(s->head.g);
+    ggl_graph_free(s->mtp.g);
+    v4_cache_deinit(&s->cache);
+    free(s->tokens);
+    free(s->h_last);
+    free(s->h_mtp);
+    free(s->logits);
+    free(s);
+}
+
+enum ggl_status ggl_memory_estimate(const struct ggl_model *m, const struct ggl_session_params *params,
+                                    struct ggl_memory *out, struct ggl_error *err)
+{
+    struct ggl_session s = {.model = (struct ggl_model *)(uintptr_t)m};
+    enum ggl_status status = check_params(m, params, &s.params, err);
+    if (status) return status;
+    /* A context of one token gives the graphs their cache; they are built, not planned. */
+    status = v4_cache_init(&s.cache, &m->hp, 1, !s.params.cache_rounding_off, s.params.mtp, err);
+    if (status) return status;
+    if (!build(&s)) status = out_of_memory(err);
+    uint64_t total = 0, bytes = 0;
+    struct ggl_graph *graphs[] = {s.trunk.g, s.head.g, s.mtp.g};
+    for (int i = 0; i < 3 && !status; i++) {
+        if (!graphs[i]) continue;
+        status = ggl_graph_arena_bytes(graphs[i], ggl_team_size(m->team), &bytes, err);
+        total += bytes;
+    }
+    for (int i = 0; i < 3; i++) ggl_graph_free(graphs[i]);
+    v4_cache_deinit(&s.cache);
+    if (status) return status;
+    out->weights = m->weight_bytes;
+    out->cache = v4_cache_bytes(&m->hp, s.params.n_ctx, !s.params.cache_rounding_off, s.params.mtp);
+    out->activations = total;
+    return GGL_OK;
+}
+
+/* ---- evaluation */
+
+static bool reserve_tokens(struct ggl_session *s, int64_t n)
+{
+    if (n <= s->tokens_cap) return true;
+    int64_t cap = s->tokens_cap * 2 > n ? s->tokens_cap * 2 : n + 64;
+    int32_t *tokens = realloc(s->tokens, (size_t)cap * sizeof(*tokens));
+    if (!tokens) return false;
+    s->tokens = tokens;
+    s->tokens_cap = cap;
+    return true;
+}
+
+/* Logits of rows [first, first + n) of h; all go to the callback, the last one is kept. */
+static enum ggl_status run_head(struct ggl_session *s, const float *h, int64_t n, int64_t pos, struct ggl_error *err)
+{
+    int64_t n_vocab = s->model->hp.n_vocab, width = stream_width(s);
+    for (int64_t t = s->logits_fn ? 0 : n - 1; t < n; t += HEAD_ROWS) {
+        int64_t rows = n - t < HEAD_ROWS ? n - t : HEAD_ROWS;
+        ggl_node_bind(s->head.h, h + t * width);
+        enum ggl_status status = ggl_graph_compute(s->head.g, rows, pos + t, &s->cancel, err);
+        if (status) return status;
+        const float *logits = ggl_node_data(s->head.out);
+        for (int64_t i = 0; s->logits_fn && i < rows; i++)
+            s->logits_fn(s->logits_user, pos + t + i, logits + i * n_vocab, false);
+        if (t + rows == n) memcpy(s->logits, logits + (rows - 1) * n_vocab, (size_t)n_vocab * 4);
+    }
+    return GGL_OK;
+}
+
+/* The MTP block's rows that this chunk's tokens complete: position p needs the streams at p and token p + 1. */
+static enum ggl_status run_mtp(struct ggl_session *s, const float *h, const int32_t *ids, int64_t n, struct ggl_error *err)
+{
+    int64_t width = stream_width(s), n_vocab = s->model->hp.n_vocab, before = s->n_past > 0;
+    int64_t rows = n - 1 + before, pos = s->n_past - before;
+    if (!rows) return GGL_OK;
+    if (before) memcpy(s->h_mtp, s->h_last, (size_t)width * 4);
+    memcpy(s->h_mtp + before * width, h, (size_t)((n - 1) * width) * 4);
+    ggl_node_bind(s->mtp.h, s->h_mtp);
+    ggl_node_bind(s->mtp.ids, ids + 1 - before);
+    enum ggl_status status = ggl_graph_compute(s->mtp.g, rows, pos, &s->cancel, err);
+    const float *logits = ggl_node_data(s->mtp.out);
+    for (int64_t i = 0; !status && s->logits_fn && i < rows; i++)
+        s->logits_fn(s->logits_user, pos + i, logits + i * n_vocab, true);
+    return status;
+}
+
+static enum ggl_status run_chunk(struct ggl_session *s, const int32_t *ids, int64_t n, struct ggl_error *err)
+{
+    enum ggl_status status;
+    ggl_node_bind(s->trunk.ids, ids);
+    if ((status = ggl_graph_compute(s->trunk.g, n, s->n_past, &s->cancel, err))) return status;
+    const float *h = ggl_node_data(s->trunk.out);
+    if (s->params.mtp && (status = run_mtp(s, h, ids, n, err))) return status;
+    if ((status = run_head(s, h, n, s->n_past, err))) return status;
+    if (s->params.mtp) memcpy(s->h_last, h + (n - 1) * stream_width(s), (size_t)stream_width(s) * 4);
+    memcpy(s->tokens + s->n_past, ids, (size_t)n * sizeof(*ids));
+    s->n_past += n;
+    s->has_logits = true;
+    return GGL_OK;
+}
+
+static enum ggl_status eval_chunk(struct ggl_session *s, const int32_t *ids, int64_t n, struct ggl_error *err)
+{
+    enum ggl_status status;
+    if (!reserve_tokens(s, s->n_past + n)) return out_of_memory(err);
+    if ((status = v4_cache_reserve(&s->cache, s->n_past + n, err))) return status;
+    if ((status = v4_cache_save_rings(&s->cache, n, err))) return status;
+    status = run_chunk(s, ids, n, err);
+    if (status) v4_cache_restore_rings(&s->cache);
+    return status;
+}
+
+static enum ggl_status check_tokens(const struct ggl_session *s, const int32_t *ids, int64_t n, struct ggl_error *err)
+{
+    if (n < 1) return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "eval: no tokens");
+    if (n > s->params.n_ctx - s->n_past)
+        return ggl_fail(err, GGL_ERR_LIMIT, NULL, GGL_NO_OFFSET, NULL, NULL, "context: %lld tokens and %lld more exceed %d",
+                        (long long)s->n_past, (long long)n, s->params.n_ctx);
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= s->model->hp.n_vocab)
+            return ggl_fail(err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, NULL, NULL, "token %lld: id %d is not in 0..%d",
+                            (long long)i, ids[i], s->model->hp.n_vocab - 1);
+    return GGL_OK;
+}
+
+enum ggl_status ggl_session_eval(struct ggl_session *s, const int32_t *ids, int64_t n, struct ggl_error *err)
+{
+    enum ggl_status status = check_tokens(s, ids, n, err);
+    for (int64_t done = 0; done < n && !status;) {
+        int64_t step = n - done < s->params.n_chunk ? n - done : s->params.n_chunk;
+        status = eval_chunk(s, ids + done, step, err);
+        if (status) break;
+        done += step;
+        if (s->progress && !s->progress(s->progress_user, done, n) && done < n)
+            status = ggl_fail(err, GGL_ERR_CANCELLED, NULL, GGL_NO_OFFSET, NULL, NULL, "cancelled");
+    }
+    atomic_store(&s->cancel, false);
+    return status;
+}
+
+int64_t ggl_session_n_past(const struct ggl_session *s)
+{
+    return s->n_past;
+}
+
+const float *ggl_session_logits(const struct ggl_session *s)
+{
+    return s->has_logits ? s->logits : NULL;
+}
+
+const int32_t *ggl_session_tokens(const struct ggl_session *s)
+{
+    return s->tokens;
+}
+
+/* What an empty context would read of the past is nothing: rows before position 0 are never visible. */
+void ggl_session_clear(struct ggl_session *s)
+{
+    s->n_past = 0;
+    s->has_logits = false;
+}
+
+void ggl_session_cancel(struct ggl_session *s)
+{
+    atomic_store(&s->cancel, true);
+}
+
+void ggl_session_set_progress(struct ggl_session *s, ggl_progress_fn *fn, void *user)
+{
+    s->progress = fn;
+    s->progress_user = user;
+}
+
+void ggl_session_set_logits_fn(struct ggl_session *s, ggl_logits_fn *fn, void *user)
+{
+    s->logits_fn = fn;
+    s->logits_user = user;
+}

@@ -1,0 +1,201 @@
+/*
+ * ggl-eval: run given tokens through a model and write what comes out.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cli.h"
+#include "model/model.h"
+
+enum { MAX_DUMPS = 64 };
+
+static struct {
+    const char *model, *tokens, *logits, *draft, *precision, *rounding;
+    struct cli_list dumps;
+    int64_t threads, chunk;
+    bool perplexity, quiet;
+} args = {.precision = "f32", .rounding = "on"};
+
+static const struct cli_option options[] = {
+    {'m', "model", "MODEL", "GGUF file (the first part of a split one) or checkpoint directory", CLI_STR, &args.model},
+    {0, "tokens", "FILE", "whitespace-separated token ids; - reads stdin", CLI_STR, &args.tokens},
+    {0, "logits", "OUT.f32", "write [n_tokens, n_vocab] float32: row i are the logits after token i", CLI_STR, &args.logits},
+    {0, "draft-logits", "OUT.f32", "the same of the multi-token-prediction block: [n_tokens - 1, n_vocab], row i from "
+                                   "position i given token i + 1", CLI_STR, &args.draft},
+    {0, "perplexity", NULL, "print the perplexity of the tokens", CLI_FLAG, &args.perplexity},
+    {0, "precision", "f32", "float activations everywhere; the only mode of this version", CLI_STR, &args.precision},
+    {0, "chunk", "N", "tokens in one pass (default 256; 1: token by token); never changes a result", CLI_INT, &args.chunk},
+    {0, "cache-rounding", "on|off", "off: diagnostic, the cache keeps float rows (default on)", CLI_STR, &args.rounding},
+    {0, "dump", "NAME=FILE", "write an intermediate as float32 rows, e.g. L0.attn.in=x.f32; repeatable", CLI_LIST, &args.dumps},
+    {'t', "threads", "N", "worker threads (default: physical cores)", CLI_INT, &args.threads},
+    {'q', "quiet", NULL, "no progress", CLI_FLAG, &args.quiet},
+    {0}};
+
+static const struct cli cli = {
+    "ggl-eval", "-m MODEL --tokens FILE [options]",
+    "Evaluate a file of tokens: logits, draft logits, perplexity, intermediates.",
+    "EXAMPLES\n"
+    "  ggl-eval -m model.gguf --tokens tokens.txt --logits logits.f32\n"
+    "  ggl-eval -m checkpoint/ --tokens tokens.txt --chunk 1 --dump L2.attn.q=q.f32\n\n"
+    "INTERMEDIATES\n"
+    "  L<i>.attn.in, .attn.q, .attn.kv, .attn.compressed, .attn.index_keys, .attn.selected, .attn.out,\n"
+    "  L<i>.ffn.in, .ffn.experts, .ffn.gains, .ffn.out, L<i>.h; M0.* for the multi-token-prediction block\n",
+    options, 0, 0};
+
+struct output {
+    FILE *f;
+    const char *path;
+};
+
+struct run {
+    struct output logits, draft;
+    int64_t n_vocab;
+    const int32_t *ids;
+    int64_t n;
+    double nll;
+    int64_t scored;
+    struct cli_progress progress;
+};
+
+static void write_row(struct output *o, const float *row, int64_t n)
+{
+    if (o->f && fwrite(row, 4, (size_t)n, o->f) != (size_t)n) cli_die(&cli, 74, "%s: cannot be written", o->path);
+}
+
+/* -log p(next) from a row of logits, in double. */
+static double surprise(const float *logits, int64_t n, int32_t next)
+{
+    double max = (double)logits[0], sum = 0;
+    for (int64_t i = 1; i < n; i++) max = (double)logits[i] > max ? (double)logits[i] : max;
+    for (int64_t i = 0; i < n; i++) sum += exp((double)logits[i] - max);
+    return log(sum) + max - (double)logits[next];
+}
+
+static void on_logits(void *user, int64_t pos, const float *logits, bool draft)
+{
+    struct run *r = user;
+    write_row(draft ? &r->draft : &r->logits, logits, r->n_vocab);
+    if (!draft && args.perplexity && pos + 1 < r->n) {
+        r->nll += surprise(logits, r->n_vocab, r->ids[pos + 1]);
+        r->scored++;
+    }
+}
+
+static void on_dump(void *user, const char *name, int64_t pos, const float *row, int64_t n)
+{
+    (void)name, (void)pos;
+    write_row(user, row, n);
+}
+
+static bool on_progress(void *user, int64_t done, int64_t n)
+{
+    struct run *r = user;
+    (void)n;
+    cli_progress_update(&r->progress, (uint64_t)done);
+    return true;
+}
+
+static struct output open_output(const char *path)
+{
+    struct output o = {NULL, path};
+    if (path && !(o.f = fopen(path, "wb"))) cli_die(&cli, 73, "%s: cannot be created", path);
+    return o;
+}
+
+static void close_output(struct output *o)
+{
+    if (o->f && fclose(o->f)) cli_die(&cli, 74, "%s: cannot be written", o->path);
+}
+
+/* Decimal ids between white space; anything else is an error that names its place. */
+static int32_t *read_tokens(const char *path, int64_t *count)
+{
+    size_t size;
+    char *text = cli_read_file(&cli, path, &size);
+    int32_t *ids = malloc((size / 2 + 1) * sizeof(*ids));
+    if (!ids) cli_die(&cli, 70, "out of memory");
+    *count = 0;
+    for (size_t i = 0; i < size;) {
+        if (strchr(" \t\r\n", text[i]) && text[i]) {
+            i++;
+            continue;
+        }
+        int64_t v = 0;
+        size_t start = i;
+        for (; i < size && text[i] >= '0' && text[i] <= '9' && v <= INT32_MAX; i++) v = 10 * v + (text[i] - '0');
+        bool ends = i == size || (text[i] && strchr(" \t\r\n", text[i]));
+        if (i == start || !ends || v > INT32_MAX)
+            cli_die(&cli, 65, "%s: byte %zu: not a token id (expected decimal numbers between white space)", path, start);
+        ids[(*count)++] = (int32_t)v;
+    }
+    free(text);
+    if (!*count) cli_die(&cli, 65, "%s: holds no tokens", path);
+    return ids;
+}
+
+static void check_args(void)
+{
+    if (!args.model) cli_die(&cli, 2, "-m MODEL is missing");
+    if (!args.tokens) cli_die(&cli, 2, "--tokens FILE is missing");
+    if (strcmp(args.precision, "f32") != 0) cli_die(&cli, 2, "--precision %s: this version has only f32", args.precision);
+    if (strcmp(args.rounding, "on") != 0 && strcmp(args.rounding, "off") != 0)
+        cli_die(&cli, 2, "--cache-rounding %s: expected on or off", args.rounding);
+    if (args.threads < 0 || args.threads > 1024) cli_die(&cli, 2, "--threads: expected 0..1024");
+    if (args.chunk < 0 || args.chunk > 1 << 20) cli_die(&cli, 2, "--chunk: expected 1..%d", 1 << 20);
+    if (args.dumps.n > MAX_DUMPS) cli_die(&cli, 2, "--dump: at most %d", MAX_DUMPS);
+}
+
+static void add_dumps(struct ggl_session *s, struct output *outputs)
+{
+    struct ggl_error err;
+    for (int i = 0; i < args.dumps.n; i++) {
+        const char *item = args.dumps.items[i], *eq = strchr(item, '=');
+        char name[64];
+        if (!eq || !eq[1] || (size_t)(eq - item) >= sizeof(name)) cli_die(&cli, 2, "--dump %s: expected NAME=FILE", item);
+        snprintf(name, sizeof(name), "%.*s", (int)(eq - item), item);
+        outputs[i] = open_output(eq + 1);
+        if (ggl_session_dump(s, name, on_dump, &outputs[i], &err)) cli_die_error(&cli, &err);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    cli_parse(&cli, argc, argv);
+    check_args();
+    struct ggl_error err;
+    struct ggl_model *m;
+    struct ggl_session *s;
+    struct ggl_model_params mp = ggl_model_defaults();
+    mp.n_threads = (int32_t)args.threads;
+    if (ggl_model_load(args.model, &mp, &m, &err)) cli_die_error(&cli, &err);
+
+    struct run r = {.n_vocab = ggl_model_n_vocab(m)};
+    int32_t *ids = read_tokens(args.tokens, &r.n);
+    r.ids = ids;
+    struct ggl_session_params sp = ggl_session_defaults();
+    sp.n_chunk = (int32_t)args.chunk;
+    sp.mtp = args.draft || (args.dumps.n && ggl_model_has_mtp(m));
+    sp.cache_rounding_off = strcmp(args.rounding, "off") == 0;
+    sp.n_ctx = r.n < ggl_model_n_ctx_train(m) ? (int32_t)r.n : ggl_model_n_ctx_train(m);
+    if (ggl_session_new(m, &sp, &s, &err)) cli_die_error(&cli, &err);
+
+    struct output dumps[MAX_DUMPS] = {{0}};
+    add_dumps(s, dumps);
+    r.logits = open_output(args.logits);
+    r.draft = open_output(args.draft);
+    if (args.logits || args.draft || args.perplexity) ggl_session_set_logits_fn(s, on_logits, &r);
+    ggl_session_set_progress(s, on_progress, &r);
+    cli_progress_begin(&r.progress, "evaluating", "tokens", (uint64_t)r.n, args.quiet);
+    if (ggl_session_eval(s, ids, r.n, &err)) cli_die_error(&cli, &err);
+    cli_progress_end(&r.progress, (uint64_t)r.n);
+
+    for (int i = 0; i < args.dumps.n; i++) close_output(&dumps[i]);
+    close_output(&r.logits);
+    close_output(&r.draft);
+    if (args.perplexity && r.scored) printf("perplexity %.6f over %lld tokens\n", exp(r.nll / (double)r.scored), (long long)r.scored);
+    ggl_session_free(s);
+    ggl_model_free(m);
+    free(ids);
+    return 0;
+}
