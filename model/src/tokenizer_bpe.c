@@ -14,14 +14,15 @@ struct ggl_merge {
     uint32_t rank; /* NONE: free slot */
 };
 
-bool ggl_bpe_init(struct ggl_bpe *b, uint32_t n)
+bool ggl_bpe_init(struct ggl_bpe *b, uint32_t n_tokens, uint32_t n_merges)
 {
     uint64_t slots = 16;
-    while (slots < 2 * (uint64_t)n) slots *= 2;
+    while (slots < 2 * (uint64_t)n_merges) slots *= 2;
     if (slots > SIZE_MAX / sizeof(*b->merges)) return false;
     b->merges = malloc((size_t)slots * sizeof(*b->merges));
-    b->result = malloc(((size_t)n + 1) * sizeof(*b->result));
-    if (!b->merges || !b->result) return false;
+    b->result = malloc(((size_t)n_merges + 1) * sizeof(*b->result));
+    b->length = calloc((size_t)n_tokens + 1, sizeof(*b->length));
+    if (!b->merges || !b->result || !b->length) return false;
     for (uint64_t i = 0; i < slots; i++) b->merges[i].rank = NONE;
     b->mask = slots - 1;
     return true;
@@ -31,6 +32,7 @@ void ggl_bpe_deinit(struct ggl_bpe *b)
 {
     free(b->merges);
     free(b->result);
+    free(b->length);
 }
 
 /* The slot of a pair, or the free one where it belongs. */
@@ -141,31 +143,26 @@ static bool queue_empty(const struct ggl_queue *q)
     return q->head == q->n;
 }
 
-/* ---- long words */
-
-/* A token under way, at the position of its first byte. */
-struct ggl_symbol {
-    int32_t id;
-    uint32_t prev, next; /* positions, or NONE */
-    uint32_t rank;       /* of the pair with the next one; NONE: no merge, or swallowed by the one before */
-};
+/* ---- long words
+ *
+ * `at` has an entry for each byte of the word: at the first byte of a token its id, at the last byte of a longer
+ * one ~id, between them anything negative.  Lengths follow from ids, so both neighbours of a token are found
+ * without links; a byte of text takes 4 bytes of memory and its entries in the queues.
+ */
 
 static bool scratch_reserve(struct ggl_bpe_scratch *s, uint32_t n_merges, size_t size)
 {
     if (!s->active && !(s->active = calloc(1, sizeof(*s->active)))) return false;
-    if (!s->by_rank && n_merges) {
-        if (!(s->by_rank = calloc(n_merges, sizeof(*s->by_rank)))) return false;
+    if (!s->by_rank) {
+        if (!(s->by_rank = calloc((size_t)n_merges + 1, sizeof(*s->by_rank)))) return false;
         s->n_merges = n_merges;
     }
-    if (s->n_symbols < size) {
-        free(s->symbols);
-        s->n_symbols = 0;
-        if (size > SIZE_MAX / sizeof(*s->symbols) || !(s->symbols = malloc(size * sizeof(*s->symbols)))) {
-            s->symbols = NULL;
-            return false;
-        }
-        s->n_symbols = size;
-    }
+    if (s->size >= size) return true;
+    free(s->at);
+    s->size = 0;
+    s->at = size <= SIZE_MAX / sizeof(*s->at) ? malloc(size * sizeof(*s->at)) : NULL;
+    if (!s->at) return false;
+    s->size = size;
     return true;
 }
 
@@ -175,54 +172,58 @@ void ggl_bpe_scratch_deinit(struct ggl_bpe_scratch *s)
     free(s->by_rank);
     if (s->active) free(s->active->items);
     free(s->active);
-    free(s->symbols);
+    free(s->at);
 }
 
-/* Look up the pair that starts at p and queue it. */
-static bool queue_pair(const struct ggl_bpe *b, struct ggl_bpe_scratch *s, uint32_t p)
+/* Queue the pair that starts at p if there is a merge for it. */
+static bool queue_pair(const struct ggl_bpe *b, struct ggl_bpe_scratch *s, size_t p, int32_t left, int32_t right)
 {
-    struct ggl_symbol *left = &s->symbols[p];
-    left->rank = left->next == NONE ? NONE : find(b, left->id, s->symbols[left->next].id)->rank;
-    if (left->rank == NONE) return true;
-    struct ggl_queue *q = &s->by_rank[left->rank];
-    if (queue_empty(q) && !queue_push(s->active, left->rank)) return false;
-    return queue_push(q, p);
+    uint32_t rank = find(b, left, right)->rank;
+    if (rank == NONE) return true;
+    struct ggl_queue *q = &s->by_rank[rank];
+    if (queue_empty(q) && !queue_push(s->active, rank)) return false;
+    return queue_push(q, (uint32_t)p);
 }
 
-static bool merge_pair(const struct ggl_bpe *b, struct ggl_bpe_scratch *s, uint32_t p)
+/*
+ * Join the pair that starts at p, if it still has this rank, and queue the pairs that the new token makes with its
+ * neighbours.  Tokens only grow, so a pair that changed never comes back.
+ */
+static bool merge_pair(const struct ggl_bpe *b, struct ggl_bpe_scratch *s, size_t p, uint32_t rank, size_t size)
 {
-    struct ggl_symbol *left = &s->symbols[p], *right = &s->symbols[left->next];
-    left->id = b->result[left->rank];
-    left->next = right->next;
-    right->rank = NONE;
-    if (left->next != NONE) s->symbols[left->next].prev = p;
-    if (left->prev != NONE && !queue_pair(b, s, left->prev)) return false;
-    return queue_pair(b, s, p);
+    int32_t left = s->at[p];
+    if (left < 0) return true; /* swallowed by the token before */
+    size_t middle = p + b->length[left];
+    if (middle >= size || find(b, left, s->at[middle])->rank != rank) return true;
+
+    int32_t id = b->result[rank];
+    size_t next = p + b->length[id];
+    s->at[p] = id;
+    s->at[middle] = s->at[next - 1] = ~id;
+    if (p > 0) {
+        int32_t before = s->at[p - 1] < 0 ? ~s->at[p - 1] : s->at[p - 1];
+        if (!queue_pair(b, s, p - b->length[before], before, id)) return false;
+    }
+    return next == size || queue_pair(b, s, p, id, s->at[next]);
 }
 
 static bool merge_long(const struct ggl_bpe *b, struct ggl_bpe_scratch *s, const uint8_t *word, size_t size,
                        struct ggl_id_sink *sink)
 {
     if (!scratch_reserve(s, b->n_merges, size)) return false;
-    for (size_t i = 0; i < size; i++)
-        s->symbols[i] = (struct ggl_symbol){b->byte_id[word[i]], i ? (uint32_t)i - 1 : NONE,
-                                            i + 1 < size ? (uint32_t)i + 1 : NONE, NONE};
-    for (size_t i = 0; i < size; i++)
-        if (!queue_pair(b, s, (uint32_t)i)) return false;
-
-    /* A merge may queue a pair of lower rank than its own, so the lowest rank is asked for every time.  A queue
-     * keeps positions whose pair has changed since; a pair never comes back, so its rank tells. */
+    s->at[0] = b->byte_id[word[0]];
+    for (size_t i = 1; i < size; i++) {
+        s->at[i] = b->byte_id[word[i]];
+        if (!queue_pair(b, s, i - 1, s->at[i - 1], s->at[i])) return false;
+    }
+    /* A merge may queue a pair of lower rank than its own, so the lowest rank is asked for every time. */
     while (!queue_empty(s->active)) {
         uint32_t rank = s->active->items[s->active->head];
         struct ggl_queue *q = &s->by_rank[rank];
-        if (queue_empty(q)) {
-            queue_pop(s->active);
-            continue;
-        }
-        uint32_t p = queue_pop(q);
-        if (s->symbols[p].rank == rank && !merge_pair(b, s, p)) return false;
+        if (queue_empty(q)) queue_pop(s->active);
+        else if (!merge_pair(b, s, queue_pop(q), rank, size)) return false;
     }
-    for (uint32_t p = 0; p != NONE; p = s->symbols[p].next) ggl_id_sink_put(sink, s->symbols[p].id);
+    for (size_t p = 0; p < size; p += b->length[s->at[p]]) ggl_id_sink_put(sink, s->at[p]);
     return true;
 }
 

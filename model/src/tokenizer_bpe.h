@@ -27,18 +27,20 @@ struct ggl_bpe {
     uint64_t mask;            /* number of slots - 1 */
     int32_t *result;          /* [n_merges] rank -> token */
     uint32_t n_merges;
+    uint32_t *length;         /* [n_tokens] bytes; the caller fills it in */
 };
 
-/* Room for n merges; false: out of memory.  b is zeroed by the caller and freed by ggl_bpe_deinit in any case. */
-bool ggl_bpe_init(struct ggl_bpe *b, uint32_t n);
+/* Room for so many tokens and merges; false: out of memory.  b is zeroed by the caller and freed by
+ * ggl_bpe_deinit in any case. */
+bool ggl_bpe_init(struct ggl_bpe *b, uint32_t n_tokens, uint32_t n_merges);
 void ggl_bpe_deinit(struct ggl_bpe *b);
-/* The next merge by rank; false: the pair already has one. */
+/* The next merge by rank; the result is as long as both sides.  False: the pair already has one. */
 bool ggl_bpe_add(struct ggl_bpe *b, int32_t left, int32_t right, int32_t result);
 
 /* Working memory that long words need; zero it, use it for many words, then deinit. */
 struct ggl_bpe_scratch {
-    struct ggl_symbol *symbols;
-    size_t n_symbols;
+    int32_t *at;
+    size_t size;               /* entries of `at` */
     struct ggl_queue *by_rank; /* [n_merges] */
     struct ggl_queue *active;  /* ranks whose queue is not empty */
     uint32_t n_merges;

@@ -10,6 +10,13 @@
 
 #ifndef GGL_HAVE_JANSSON
 
+enum ggl_status ggl_tokenizer_from_json(const char *path, const char *text, size_t size, struct ggl_tokenizer **out,
+                                        struct ggl_error *err)
+{
+    (void)text, (void)size;
+    return ggl_tokenizer_from_file(path, out, err);
+}
+
 enum ggl_status ggl_tokenizer_from_file(const char *path, struct ggl_tokenizer **out, struct ggl_error *err)
 {
     (void)out;
@@ -305,26 +312,17 @@ static bool read_root(struct reader *r, const json_t *root)
     return read_merges(r, json_object_get(model, "merges"));
 }
 
-static json_t *load(const char *path, enum ggl_status *status, struct ggl_error *err)
-{
-    struct ggl_map map = {0};
-    json_error_t je;
-    if ((*status = ggl_map_open(path, &map, err))) return NULL;
-    json_t *root = json_loadb(map.data ? (const char *)map.data : "", (size_t)map.size, JSON_REJECT_DUPLICATES, &je);
-    if (!root) {
-        bool no_memory = json_error_code(&je) == json_error_out_of_memory;
-        *status = ggl_fail(err, no_memory ? GGL_ERR_NOMEM : GGL_ERR_FORMAT, path, (uint64_t)je.position, je.text,
-                           "JSON", "line %d", je.line);
-    }
-    ggl_map_close(&map);
-    return root;
-}
-
-enum ggl_status ggl_tokenizer_from_file(const char *path, struct ggl_tokenizer **out, struct ggl_error *err)
+enum ggl_status ggl_tokenizer_from_json(const char *path, const char *text, size_t size, struct ggl_tokenizer **out,
+                                        struct ggl_error *err)
 {
     struct reader r = {.path = path, .err = err};
-    json_t *root = load(path, &r.status, err);
-    if (!root) return r.status;
+    json_error_t je;
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &je);
+    if (!root) {
+        bool no_memory = json_error_code(&je) == json_error_out_of_memory;
+        return ggl_fail(err, no_memory ? GGL_ERR_NOMEM : GGL_ERR_FORMAT, path, (uint64_t)je.position, je.text,
+                        "JSON", "line %d", je.line);
+    }
     if (read_root(&r, root)) {
         struct ggl_vocab v = {path, "token", "model.merges", r.n_tokens, r.n_merges, r.tokens, r.merges, -1, -1};
         r.status = ggl_tokenizer_new(&v, out, err);
@@ -333,6 +331,16 @@ enum ggl_status ggl_tokenizer_from_file(const char *path, struct ggl_tokenizer *
     free(r.merges);
     json_decref(root);
     return r.status;
+}
+
+enum ggl_status ggl_tokenizer_from_file(const char *path, struct ggl_tokenizer **out, struct ggl_error *err)
+{
+    struct ggl_map map = {0};
+    enum ggl_status s = ggl_map_open(path, &map, err);
+    if (s) return s;
+    s = ggl_tokenizer_from_json(path, map.data ? (const char *)map.data : "", (size_t)map.size, out, err);
+    ggl_map_close(&map);
+    return s;
 }
 
 #endif

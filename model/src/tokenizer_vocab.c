@@ -257,7 +257,8 @@ static enum ggl_status add_merge(struct ggl_tokenizer *t, const struct ggl_vocab
 static enum ggl_status add_merges(struct ggl_tokenizer *t, const struct ggl_vocab *v, struct ggl_error *err)
 {
     char *buf = malloc(MAX_TOKEN_BYTES);
-    enum ggl_status s = buf && ggl_bpe_init(&t->bpe, v->n_merges) ? GGL_OK : no_memory(v, err);
+    enum ggl_status s = buf && ggl_bpe_init(&t->bpe, t->n_tokens, v->n_merges) ? GGL_OK : no_memory(v, err);
+    for (uint32_t id = 0; id < t->n_tokens && !s; id++) t->bpe.length[id] = t->tokens[id].size;
     for (uint32_t i = 0; i < v->n_merges && !s; i++) s = add_merge(t, v, i, buf, err);
     free(buf);
     return s;

@@ -44,6 +44,10 @@ enum ggl_status ggl_tokenizer_new(const struct ggl_vocab *v, struct ggl_tokenize
 /* Cut "left right"; false unless there is exactly one space, with text on both sides. */
 bool ggl_vocab_split_merge(const char *text, uint64_t size, struct ggl_vocab_merge *m);
 
+/* A tokenizer.json in memory; `path` is for messages.  UNSUPPORTED in a build without jansson. */
+enum ggl_status ggl_tokenizer_from_json(const char *path, const char *text, size_t size, struct ggl_tokenizer **out,
+                                        struct ggl_error *err);
+
 /* ---- the tokenizer, shared by tokenizer_vocab.c (makes it) and tokenizer.c (uses it) */
 
 struct ggl_token {
