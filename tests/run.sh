@@ -76,7 +76,7 @@ stage()
     shift
     log=build/$name.log
     start=$(date +%s)
-    if "$@" >"$log" 2>&1; then
+    if ("$@") >"$log" 2>&1; then
         summary=$(grep -E '^[0-9]+% tests passed' "$log" | tail -n 1)
         say "$name: ok${summary:+, $summary} ($(($(date +%s) - start)) s)"
     else
@@ -97,7 +97,7 @@ check() # check NAME CTEST-OPTIONS...
 {
     name=$1
     shift
-    ctest --test-dir "build/$name" -j "$jobs" --output-on-failure --no-tests=error "$@"
+    ctest --test-dir "build/$name" -j "$jobs" --output-on-failure --no-label-summary --no-tests=error "$@"
 }
 
 sanitizers()
