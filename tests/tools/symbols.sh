@@ -8,7 +8,7 @@ command -v nm >/dev/null || skip "no nm"
 ! nm -D "$lib" | grep -q __asan_init || skip "a sanitizer build"
 
 nm -D --defined-only "$lib" | awk '{ print $NF }' | sed 's/@.*//' | sort -u >"$tmp/exported"
-grep -q '^ggl_gguf_open$' "$tmp/exported" || fail "ggl_gguf_open is not exported"
+grep -q '^ggl_version$' "$tmp/exported" || fail "ggl_version is not exported"
 grep -v '^ggl_' "$tmp/exported" >"$tmp/out" || true
 [ ! -s "$tmp/out" ] || fail "exported without the prefix ggl_"
 

@@ -6,17 +6,17 @@
 
 enum { INDENT = 4, HELP_COLUMN = 30, MARGIN = 110 };
 
-/* Words, from column `at` on, broken before the margin and indented by four; an empty line stays. */
-static void print_words(FILE *f, const char *text, size_t n, size_t at)
+/* Words, from column `at` on, broken before the margin and indented; an empty line stays. */
+static void print_words(FILE *f, const char *text, size_t n, size_t at, int indent)
 {
-    size_t i = 0;
+    size_t i = 0, left = (size_t)indent;
     while (i < n) {
         size_t word = strcspn(text + i, " \n"), gap;
         if (word > n - i) word = n - i;
-        if (at > INDENT && at + 1 + word > MARGIN) {
-            fprintf(f, "\n%*s", INDENT, "");
-            at = INDENT;
-        } else if (at > INDENT) {
+        if (at > left && at + 1 + word > MARGIN) {
+            fprintf(f, "\n%*s", indent, "");
+            at = left;
+        } else if (at > left) {
             fputc(' ', f);
             at++;
         }
@@ -25,8 +25,8 @@ static void print_words(FILE *f, const char *text, size_t n, size_t at)
         i += word;
         gap = strspn(text + i, " \n");
         if (gap > 1 && i + gap < n && text[i] == '\n' && text[i + 1] == '\n') {
-            fprintf(f, "\n\n%*s", INDENT, "");
-            at = INDENT;
+            fprintf(f, "\n\n%*s", indent, "");
+            at = left;
         }
         i += gap;
     }
@@ -53,11 +53,7 @@ static void print_option(FILE *f, char shortname, const char *longname, const ch
         fprintf(f, "%s\n%*s", left, HELP_COLUMN, "");
     else
         fprintf(f, "%-*s", HELP_COLUMN, left);
-    for (const char *p = help ? help : ""; *p; p++) {
-        fputc(*p, f);
-        if (*p == '\n') fprintf(f, "%*s", HELP_COLUMN, "");
-    }
-    fputc('\n', f);
+    print_words(f, help ? help : "", help ? strlen(help) : 0, HELP_COLUMN, HELP_COLUMN);
 }
 
 static void print_options(FILE *f, const struct cli *cli)
@@ -83,12 +79,12 @@ void cli_help(const struct cli *cli, FILE *f)
     size_t name_end = first_sentence(cli->summary);
     bool dot = name_end && cli->summary[name_end - 1] == '.';
     int n = fprintf(f, "NAME\n    %s -", cli->name);
-    print_words(f, cli->summary, name_end - dot, n > 5 ? (size_t)n - 5 : 0);
+    print_words(f, cli->summary, name_end - dot, n > 5 ? (size_t)n - 5 : 0, INDENT);
     fprintf(f, "\nSYNOPSIS\n    %s %s\n", cli->name, cli->synopsis);
     const char *rest = cli->summary + name_end + strspn(cli->summary + name_end, " \n");
     if (*rest) {
         fputs("\nDESCRIPTION\n    ", f);
-        print_words(f, rest, strlen(rest), INDENT);
+        print_words(f, rest, strlen(rest), INDENT, INDENT);
     }
     print_options(f, cli);
     if (cli->details && *cli->details) {
