@@ -1,0 +1,164 @@
+/*
+ * The same as one JSON object.  Metadata values are plain JSON values; arrays
+ * longer than MAX_ELEMENTS become {"elem", "n", "first"}, numbers that JSON
+ * does not have become null, and bytes that are not UTF-8 U+FFFD.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include "ggl-inspect/inspect.h"
+
+#define MAX_ELEMENTS 512
+#define N_FIRST      8
+
+/* Length of the UTF-8 sequence at s, 0 when it is none. */
+static uint64_t utf8_length(const unsigned char *s, uint64_t n)
+{
+    uint64_t len = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (len == 1) return 1;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || n < len) return 0;
+    for (uint64_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+    bool beyond = (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f);
+    return overlong || beyond ? 0 : len;
+}
+
+static void put_text(FILE *f, const char *s, uint64_t n)
+{
+    fputc('"', f);
+    for (uint64_t i = 0; i < n;) {
+        unsigned char c = (unsigned char)s[i];
+        uint64_t len = utf8_length((const unsigned char *)s + i, n - i);
+        if (!len)
+            fputs("\\ufffd", f);
+        else if (c == '"' || c == '\\')
+            fprintf(f, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            fprintf(f, "\\u%04x", c);
+        else
+            fwrite(s + i, 1, (size_t)len, f);
+        i += len ? len : 1;
+    }
+    fputc('"', f);
+}
+
+static void put_string(FILE *f, const char *s)
+{
+    put_text(f, s, strlen(s));
+}
+
+static void put_float(FILE *f, double v, int digits)
+{
+    if (isfinite(v))
+        fprintf(f, "%.*g", digits, v);
+    else
+        fputs("null", f);
+}
+
+static void put_element(FILE *f, const struct ggl_kv *kv, uint64_t i)
+{
+    switch (kv->elem) {
+    case GGL_KV_U8: fprintf(f, "%" PRIu8, ((const uint8_t *)kv->data)[i]); break;
+    case GGL_KV_I8: fprintf(f, "%" PRId8, ((const int8_t *)kv->data)[i]); break;
+    case GGL_KV_U16: fprintf(f, "%" PRIu16, ((const uint16_t *)kv->data)[i]); break;
+    case GGL_KV_I16: fprintf(f, "%" PRId16, ((const int16_t *)kv->data)[i]); break;
+    case GGL_KV_U32: fprintf(f, "%" PRIu32, ((const uint32_t *)kv->data)[i]); break;
+    case GGL_KV_I32: fprintf(f, "%" PRId32, ((const int32_t *)kv->data)[i]); break;
+    case GGL_KV_U64: fprintf(f, "%" PRIu64, ((const uint64_t *)kv->data)[i]); break;
+    case GGL_KV_I64: fprintf(f, "%" PRId64, ((const int64_t *)kv->data)[i]); break;
+    case GGL_KV_F32: put_float(f, (double)((const float *)kv->data)[i], 9); break;
+    case GGL_KV_F64: put_float(f, ((const double *)kv->data)[i], 17); break;
+    case GGL_KV_BOOL: fputs(((const uint8_t *)kv->data)[i] ? "true" : "false", f); break;
+    case GGL_KV_STR: put_text(f, kv->str[i].data, kv->str[i].size); break;
+    case GGL_KV_ARR: break;
+    }
+}
+
+static void put_elements(FILE *f, const struct ggl_kv *kv, uint64_t n)
+{
+    fputc('[', f);
+    for (uint64_t i = 0; i < n; i++) {
+        if (i) fputs(", ", f);
+        put_element(f, kv, i);
+    }
+    fputc(']', f);
+}
+
+static void put_value(FILE *f, const struct ggl_kv *kv)
+{
+    if (kv->type != GGL_KV_ARR) {
+        put_element(f, kv, 0);
+    } else if (kv->n <= MAX_ELEMENTS) {
+        put_elements(f, kv, kv->n);
+    } else {
+        fprintf(f, "{\"elem\": \"%s\", \"n\": %" PRIu64 ", \"first\": ", ggl_kv_type_name(kv->elem), kv->n);
+        put_elements(f, kv, N_FIRST);
+        fputc('}', f);
+    }
+}
+
+static void put_tensor(FILE *f, const struct inspect *in, uint64_t i)
+{
+    const struct ggl_tensor *t = inspect_tensor(in, i);
+    fputs("{\"name\": ", f);
+    put_string(f, t->name);
+    fputs(", \"shape\": [", f);
+    for (uint32_t d = 0; d < t->n_dims; d++) fprintf(f, d ? ", %" PRId64 : "%" PRId64, t->ne[d]);
+    fprintf(f, "], \"type\": \"%s\", \"bytes\": %" PRIu64, inspect_type_name(t->type), inspect_tensor_bytes(in, i));
+    if (in->gguf) {
+        uint32_t part;
+        uint64_t offset;
+        ggl_gguf_tensor_location(in->gguf, i, &part, &offset);
+        fprintf(f, ", \"stored_type\": \"%s\", \"part\": %" PRIu32 ", \"offset\": %" PRIu64,
+                inspect_type_name(ggl_gguf_stored_type(in->gguf, i)), part, offset);
+    }
+    if (in->hashes) fprintf(f, ", \"xxh3\": \"%s\"", in->hashes[i].data);
+    fputc('}', f);
+}
+
+static void put_memory(FILE *f, const struct inspect_memory *m)
+{
+    if (!m->known) {
+        fputs("null", f);
+        return;
+    }
+    fprintf(f,
+            "{\"ctx\": %" PRIu64 ", \"kv_bytes_per_token\": %.4f, \"kv_row_bytes\": %" PRIu64 ", \"index_row_bytes\": %" PRIu64
+            ", \"window_bytes\": %" PRIu64 ", \"kv_bytes\": %" PRIu64 ", \"state_bytes\": %" PRIu64
+            ", \"weight_bytes\": %" PRIu64 ", \"total_bytes\": %" PRIu64 "}",
+            m->ctx, m->bytes_per_token, m->rows, m->index, m->window, m->rows + m->index + m->window, m->state, m->weights,
+            m->total);
+}
+
+void inspect_print_json(const struct inspect *in, FILE *f)
+{
+    fputs("{\"path\": ", f);
+    put_string(f, in->path);
+    fprintf(f, ",\n\"format\": \"%s\"", in->gguf ? "gguf" : "checkpoint");
+    if (in->gguf)
+        fprintf(f, ", \"version\": %" PRIu32 ", \"parts\": %" PRIu32 ", \"file_bytes\": %" PRIu64 ", \"alignment\": %" PRIu64
+                   ", \"trailing_bytes\": %" PRIu64,
+                ggl_gguf_version(in->gguf), ggl_gguf_n_parts(in->gguf), ggl_gguf_file_bytes(in->gguf),
+                ggl_gguf_alignment(in->gguf), in->trailing_bytes);
+    fputs(",\n\"metadata\": {", f);
+    for (uint64_t i = 0; i < ggl_gguf_n_kv(in->meta); i++) {
+        fputs(i ? ",\n  " : "\n  ", f);
+        put_string(f, ggl_gguf_kv(in->meta, i)->key);
+        fputs(": ", f);
+        put_value(f, ggl_gguf_kv(in->meta, i));
+    }
+    fputs("},\n\"tensors\": [", f);
+    for (uint64_t i = 0; i < in->n_tensors; i++) {
+        fputs(i ? ",\n  " : "\n  ", f);
+        put_tensor(f, in, i);
+    }
+    fputs("],\n\"types\": [", f);
+    for (int i = 0; i < in->n_types; i++)
+        fprintf(f, "%s{\"type\": \"%s\", \"tensors\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", i ? ", " : "", in->types[i].name,
+                in->types[i].tensors, in->types[i].bytes);
+    fprintf(f, "],\n\"n_tensors\": %" PRIu64 ", \"tensor_bytes\": %" PRIu64 ", \"verified\": %s,\n\"memory\": ", in->n_tensors,
+            in->data_bytes, in->n_verified ? "true" : "false");
+    put_memory(f, &in->memory);
+    fputs("}\n", f);
+}
