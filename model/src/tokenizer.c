@@ -130,7 +130,7 @@ int32_t ggl_token_find(const struct ggl_tokenizer *t, const char *text)
     const uint8_t *bytes = (const uint8_t *)text;
     int32_t added = ggl_tokenizer_match_added(t, bytes, bytes + size);
     if (added >= 0 && t->tokens[added].size == size) return added;
-    return ggl_tokenizer_find_bytes(t, text, size, NULL, 0);
+    return ggl_tokenizer_find_bytes(t, text, size, "", 0);
 }
 
 int32_t ggl_tokenizer_n_vocab(const struct ggl_tokenizer *t)

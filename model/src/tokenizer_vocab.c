@@ -157,13 +157,13 @@ static enum ggl_status index_tokens(struct ggl_tokenizer *t, const struct ggl_vo
     for (uint32_t id = 0; id < t->n_tokens; id++) {
         const struct ggl_token *token = &t->tokens[id];
         if (!can_be_merged(token)) continue;
-        int32_t *slot = find_slot(t, token->bytes, token->size, NULL, 0);
+        int32_t *slot = find_slot(t, token->bytes, token->size, "", 0);
         if (*slot >= 0) return bad_token(v, id, "each text once", "another token has the same text", err);
         *slot = (int32_t)id;
     }
     for (int i = 0; i < 256; i++) {
         uint8_t byte = (uint8_t)i;
-        int32_t id = ggl_tokenizer_find_bytes(t, &byte, 1, NULL, 0);
+        int32_t id = ggl_tokenizer_find_bytes(t, &byte, 1, "", 0);
         if (id < 0)
             return ggl_fail(err, GGL_ERR_FORMAT, v->path, GGL_NO_OFFSET, "none", "a token for each of the 256 bytes",
                             "%s: token of byte 0x%02x", v->tokens_name, i);
@@ -229,7 +229,7 @@ static int32_t find_mapped(const struct ggl_tokenizer *t, const char *text, uint
 {
     if (!size || size > MAX_TOKEN_BYTES) return -1;
     size_t n = unmap(text, (size_t)size, buf);
-    return n == SIZE_MAX ? -1 : ggl_tokenizer_find_bytes(t, buf, n, NULL, 0);
+    return n == SIZE_MAX ? -1 : ggl_tokenizer_find_bytes(t, buf, n, "", 0);
 }
 
 /* A vocabulary that was cut short may keep merges whose result was cut off: they make nothing and are left out. */

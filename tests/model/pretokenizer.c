@@ -88,7 +88,7 @@ static void split(const struct atom (*alternatives)[4], int n, const uint32_t *c
 
 static void compare(const uint8_t *text, size_t size)
 {
-    uint32_t c[MAX_CHARS];
+    uint32_t c[MAX_CHARS] = {0};
     size_t at[MAX_CHARS + 1];
     char cut[MAX_CHARS + 1] = {1};
     int n = 0;

@@ -418,7 +418,7 @@ static void changed_values(void **state)
         {"added_tokens/0/id", "17", BAD, "added_tokens[0].id"},
         {"added_tokens/3/content", "", BAD, "added_tokens[3].content"},
         {"added_tokens/3/content", "\"\"", BAD, "token[4000]: empty"},
-        {"added_tokens/3/content", "\"<think>\"", BAD, "added token has the same text"},
+        {"added_tokens/3/content", "\"<think>\"", BAD, "another token has the same text"},
         {"added_tokens/3/lstrip", "true", UNSUP, "added_tokens[3].lstrip"},
         {"added_tokens/3/rstrip", "true", UNSUP, "added_tokens[3].rstrip"},
         {"added_tokens/3/single_word", "true", UNSUP, "added_tokens[3].single_word"},
