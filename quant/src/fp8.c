@@ -8,9 +8,9 @@
 
 enum { TILE = 128 };
 
-/* UE8M0 byte for the largest magnitude (as bits).  The official kernels multiply by float(1/448), and so
- * must this: dividing would differ for some values.  Infinity or NaN gives the NaN scale, which spoils
- * the block visibly. */
+/* UE8M0 byte for the largest magnitude (as bits), by the multiplication that the official kernels do (a
+ * division gives the same exponent for every float).  Infinity or NaN gives the NaN scale, which spoils the
+ * block visibly. */
 static uint8_t scale_byte(uint32_t amax_bits)
 {
     if (amax_bits >= GGL_F32_INF_BITS) return 255;

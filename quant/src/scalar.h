@@ -1,7 +1,7 @@
 /*
  * One number at a time: the conversions behind every codec, inline so that the loops of the block decoders
- * vectorise.  Written on the bits wherever a denormal could be met: a caller that runs with flush-to-zero or
- * denormals-are-zero gets the same answers.
+ * vectorise.  None has a denormal operand that matters, so a caller that runs with flush-to-zero gets the same
+ * answers; only products with a denormal scale need the usual arithmetic.
  */
 #ifndef GGL_QUANT_SCALAR_H
 #define GGL_QUANT_SCALAR_H

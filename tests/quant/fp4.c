@@ -26,6 +26,20 @@ static void small_example(void **state)
     assert_memory_equal(codes, expected, 4);
 }
 
+/* Zeros have the smallest scale that any block has, and denormals share it. */
+static void zeros(void **state)
+{
+    static const float x[4] = {0, -0.0f, 0x1p-149f, -0x1p-127f};
+    static const uint8_t expected[4] = {0, 8, 0, 9};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        uint8_t code, scale;
+        ggl_fp4_block_encode(&x[i], 1, &code, &scale);
+        assert_int_equal(scale, 1);
+        assert_int_equal(code, expected[i]);
+    }
+}
+
 /* A row is its groups of 32 one by one, the last one possibly short. */
 static void rows(void **state)
 {
@@ -34,7 +48,8 @@ static void rows(void **state)
     uint8_t codes[N / 2], scales[10];
     (void)state;
     fill_random(x, N, 5);
-    for (int i = 0; i < N; i++) x[i] = ldexpf(x[i], i / 32 * 20 - 90);
+    for (int i = 0; i < N; i++)
+        x[i] = ldexpf(x[i], i / 32 * 20 - 90);
     ggl_fp4_encode_row(x, codes, scales, N);
     y[N] = 42;
     ggl_fp4_decode_row(codes, scales, y, N);
@@ -61,10 +76,12 @@ static void decode_every_code(void **state)
     for (int e = 0; e < 256; e++) {
         uint8_t codes[16];
         float y[32];
-        for (int k = 0; k < 16; k++) codes[k] = (uint8_t)(k | (15 - k) << 4);
+        for (int k = 0; k < 16; k++)
+            codes[k] = (uint8_t)(k | (15 - k) << 4);
         ggl_fp4_block_decode(codes, (uint8_t)e, y, 32);
         for (int i = 0; i < 32; i++) {
-            float expected = ggl_e2m1_to_f32((uint8_t)(i % 2 ? 15 - i / 2 : i / 2)) * ggl_e8m0_to_f32((uint8_t)e);
+            float expected =
+                ggl_e2m1_to_f32((uint8_t)(i % 2 ? 15 - i / 2 : i / 2)) * ggl_e8m0_to_f32((uint8_t)e);
             if (e == 255)
                 assert_true(isnan(y[i]));
             else
@@ -85,7 +102,8 @@ static void spoilt_block(void **state)
         ggl_fp4_block_encode(x, 32, codes, &scale);
         assert_int_equal(scale, 255);
         ggl_fp4_block_decode(codes, scale, y, 32);
-        for (int i = 0; i < 32; i++) assert_true(isnan(y[i]));
+        for (int i = 0; i < 32; i++)
+            assert_true(isnan(y[i]));
     }
 }
 
@@ -93,7 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trained_rounding),  cmocka_unit_test(small_example), cmocka_unit_test(rows),
-        cmocka_unit_test(decode_every_code), cmocka_unit_test(spoilt_block),
+        cmocka_unit_test(decode_every_code), cmocka_unit_test(spoilt_block),  cmocka_unit_test(zeros),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,21 @@ static void small_examples(void **state)
         ggl_fp8_block_encode(cases[i].x, 5, codes, &scale);
         assert_int_equal(scale, cases[i].exponent + 127);
         ggl_fp8_block_decode(codes, scale, y, 5);
-        for (int j = 0; j < 5; j++) assert_true(y[j] == cases[i].y[j]);
+        for (int j = 0; j < 5; j++)
+            assert_true(y[j] == cases[i].y[j]);
+    }
+}
+
+/* Zeros have the scale of the floor, 1e-4, and one rule for every magnitude below it. */
+static void zeros(void **state)
+{
+    static const float x[4] = {0, -0.0f, 0x1p-149f, -1e-5f};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        uint8_t code, scale;
+        ggl_fp8_block_encode(&x[i], 1, &code, &scale);
+        assert_int_equal(scale, 105);
+        if (i < 3) assert_int_equal(code & 0x7f, 0);
     }
 }
 
@@ -50,7 +64,8 @@ static void spoilt_block(void **state)
         ggl_fp8_block_encode(x, 64, codes, &scale);
         assert_int_equal(scale, 255);
         ggl_fp8_block_decode(codes, scale, y, 64);
-        for (int i = 0; i < 64; i++) assert_true(isnan(y[i]));
+        for (int i = 0; i < 64; i++)
+            assert_true(isnan(y[i]));
     }
 }
 
@@ -66,7 +81,8 @@ static void matrix(void **state)
         uint8_t *codes = malloc(total), *scales = malloc(n_scales);
         assert_true(x && y && codes && scales);
         fill_random(x, total, s + 1);
-        for (size_t i = 0; i < total; i++) x[i] = ldexpf(x[i], (int)(i / 977 % 23) - 12);
+        for (size_t i = 0; i < total; i++)
+            x[i] = ldexpf(x[i], (int)(i / 977 % 23) - 12);
         ggl_fp8_encode(x, rows, n, codes, scales);
         for (int r = 0; r < rows; r++) {
             ggl_fp8_decode_row(codes + (size_t)r * (size_t)n, scales + r / 128 * tiles, GGL_SCALE_E8M0, y, n);
@@ -76,7 +92,8 @@ static void matrix(void **state)
                 uint8_t scale = scales[r0 / 128 * tiles + i0 / 128];
                 /* Half a step of the largest binade of |v|, or of the smallest normal one. */
                 float s_value = ldexpf(1, scale - 127), step = fmaxf(fabsf(v) * 0x1p-4f, s_value * 0x1p-10f);
-                if (fabsf(y[i] - v) > step) fail_msg("%d x %d: %a became %a", rows, n, (double)v, (double)y[i]);
+                if (fabsf(y[i] - v) > step)
+                    fail_msg("%d x %d: %a became %a", rows, n, (double)v, (double)y[i]);
                 if ((r != r0 && r != rows - 1) || i != i0) continue;
                 for (int a = r0; a < rows && a < r0 + 128; a++)
                     for (int b = i0; b < n && b < i0 + 128; b++)
@@ -99,7 +116,8 @@ static void decode_rows(void **state)
     float scales[3] = {0.37f, -1.5e-3f, 1e30f}, y[N + 1];
     uint8_t raw[13];
     (void)state;
-    for (int i = 0; i < N; i++) codes[i] = (uint8_t)i;
+    for (int i = 0; i < N; i++)
+        codes[i] = (uint8_t)i;
     for (int e = 0; e < 256; e++) {
         bytes[0] = (uint8_t)e;
         bytes[1] = (uint8_t)(255 - e);
@@ -128,7 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trained_rounding), cmocka_unit_test(small_examples), cmocka_unit_test(spoilt_block),
-        cmocka_unit_test(matrix),           cmocka_unit_test(decode_rows),
+        cmocka_unit_test(matrix),           cmocka_unit_test(decode_rows),    cmocka_unit_test(zeros),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

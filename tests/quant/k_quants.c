@@ -10,7 +10,8 @@ static void q2_k(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_Q2_K);
-    static const struct known_answer kat = {80, 82, "2bc1fcf8ba162123", 119.5, {0.53125f, -0.03125f, 0.15625f, 0.34375f}, 1.09375f};
+    static const struct known_answer kat = {
+        80, 82, "2bc1fcf8ba162123", 119.5, {0.53125f, -0.03125f, 0.15625f, 0.34375f}, 1.09375f};
     check_known_answer(GGL_TYPE_Q2_K, &kat);
 }
 
@@ -18,7 +19,8 @@ static void q3_k(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_Q3_K);
-    static const struct known_answer kat = {108, -1, "68da16b4b613d844", 38, {3.5625f, -4.75f, 1.1875f, -2.375f}, 0.0f};
+    static const struct known_answer kat = {
+        108, -1, "68da16b4b613d844", 38, {3.5625f, -4.75f, 1.1875f, -2.375f}, 0.0f};
     check_known_answer(GGL_TYPE_Q3_K, &kat);
 }
 
@@ -26,7 +28,8 @@ static void q4_k(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_Q4_K);
-    static const struct known_answer kat = {0, 2, "7355c86d60be29aa", 2580.5, {9.46875f, 40.40625f, 16.34375f, 47.28125f}, 7.96875f};
+    static const struct known_answer kat = {
+        0, 2, "7355c86d60be29aa", 2580.5, {9.46875f, 40.40625f, 16.34375f, 47.28125f}, 7.96875f};
     check_known_answer(GGL_TYPE_Q4_K, &kat);
 }
 
@@ -34,7 +37,8 @@ static void q5_k(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_Q5_K);
-    static const struct known_answer kat = {0, 2, "99f3fb0af12c80b7", 5944.5, {64.46875f, 40.40625f, 71.34375f, 47.28125f}, 9.21875f};
+    static const struct known_answer kat = {
+        0, 2, "99f3fb0af12c80b7", 5944.5, {64.46875f, 40.40625f, 71.34375f, 47.28125f}, 9.21875f};
     check_known_answer(GGL_TYPE_Q5_K, &kat);
 }
 
@@ -42,18 +46,16 @@ static void q6_k(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_Q6_K);
-    static const struct known_answer kat = {208, -1, "5c570cf844859995", 768.75, {-53.4375f, 56.25f, 30.9375f, -39.375f}, 6.5f};
+    static const struct known_answer kat = {
+        208, -1, "5c570cf844859995", 768.75, {-53.4375f, 56.25f, 30.9375f, -39.375f}, 6.5f};
     check_known_answer(GGL_TYPE_Q6_K, &kat);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(q2_k),
-        cmocka_unit_test(q3_k),
-        cmocka_unit_test(q4_k),
-        cmocka_unit_test(q5_k),
-        cmocka_unit_test(q6_k),
+        cmocka_unit_test(q2_k), cmocka_unit_test(q3_k), cmocka_unit_test(q4_k),
+        cmocka_unit_test(q5_k), cmocka_unit_test(q6_k),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

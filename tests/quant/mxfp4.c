@@ -16,7 +16,8 @@ static void mxfp4_scales(void **state)
     for (int e = 0; e < 256; e++) {
         uint8_t block[17] = {(uint8_t)e};
         float y[32];
-        for (int j = 0; j < 16; j++) block[1 + j] = (uint8_t)(j | (15 - j) << 4);
+        for (int j = 0; j < 16; j++)
+            block[1 + j] = (uint8_t)(j | (15 - j) << 4);
         assert_true(ggl_decode(GGL_TYPE_MXFP4, block, y, 32));
         for (int i = 0; i < 32; i++) {
             int code = i < 16 ? i : 31 - i;
@@ -24,6 +25,22 @@ static void mxfp4_scales(void **state)
             if (code > 8) expected = -expected;
             assert_true(same_bits(&y[i], &expected, 1));
         }
+    }
+}
+
+/* Every scale byte of NVFP4: bit 7 is ignored, NaN counts as zero. */
+static void nvfp4_scales(void **state)
+{
+    (void)state;
+    for (int s = 0; s < 256; s++) {
+        uint8_t block[36] = {0, (uint8_t)s};
+        float y[64];
+        memset(block + 4, 0x97, 32); /* low 6 (doubled: 12), high -0.5 (doubled: -1) */
+        assert_true(ggl_decode(GGL_TYPE_NVFP4, block, y, 64));
+        int e = s >> 3 & 15, m = s & 7;
+        float scale = (s & 0x7f) == 0x7f ? 0 : e ? ldexpf(1 + (float)m / 8, e - 7) : ldexpf((float)m, -9);
+        for (int i = 0; i < 64; i++)
+            assert_true(y[i] == (i / 16 != 1 ? 0.0f : i % 16 < 8 ? 6 * scale : -0.5f * scale));
     }
 }
 
@@ -74,8 +91,10 @@ static void permutation(void **state)
     static uint8_t codes[N / 2], scales[N / 32], blocks[N / 32 * 17], codes_back[N / 2], scales_back[N / 32];
     static float y[N], z[N];
     (void)state;
-    for (int k = 0; k < N / 2; k++) codes[k] = (uint8_t)(73 * k + 19 + k / 256);
-    for (int g = 0; g < N / 32; g++) scales[g] = (uint8_t)(g % 255);
+    for (int k = 0; k < N / 2; k++)
+        codes[k] = (uint8_t)(73 * k + 19 + k / 256);
+    for (int g = 0; g < N / 32; g++)
+        scales[g] = (uint8_t)(g % 255);
     ggl_fp4_to_mxfp4(codes, scales, blocks, N);
     assert_memory_equal(blocks + 1, out, 16);
     ggl_mxfp4_to_fp4(blocks, codes_back, scales_back, N);
@@ -92,7 +111,8 @@ static void mxfp4(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_MXFP4);
-    static const struct known_answer kat = {0, -1, "f493cdee7263ca80", 0.03125, {-0.015625f, 0.0234375f, -0.03125f, 0.046875f}, -0.0078125f};
+    static const struct known_answer kat = {
+        0, -1, "f493cdee7263ca80", 0.03125, {-0.015625f, 0.0234375f, -0.03125f, 0.046875f}, -0.0078125f};
     uint8_t block[17];
     pattern_block(GGL_TYPE_MXFP4, -1, -1, block);
     block[0] = 120;
@@ -111,23 +131,21 @@ static void nvfp4(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_NVFP4);
-    static const struct known_answer kat = {0, -1, "e13392a655526da6", -453.646484, {0.2578125f, 0.0f, -0.021484375f, 0.04296875f}, 0.0f};
+    static const struct known_answer kat = {
+        0, -1, "e13392a655526da6", -453.646484, {0.2578125f, 0.0f, -0.021484375f, 0.04296875f}, 0.0f};
     uint8_t block[36];
     pattern_block(GGL_TYPE_NVFP4, -1, -1, block);
-    for (int k = 0; k < 4; k++) block[k] &= 0x7f;
+    for (int k = 0; k < 4; k++)
+        block[k] &= 0x7f;
     check_block(GGL_TYPE_NVFP4, block, &kat);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mxfp4),
-        cmocka_unit_test(mxfp4_encode),
-        cmocka_unit_test(nvfp4),
-        cmocka_unit_test(mxfp4_scales),
-        cmocka_unit_test(mxfp4_ties),
-        cmocka_unit_test(mxfp4_floor),
-        cmocka_unit_test(permutation),
+        cmocka_unit_test(mxfp4),        cmocka_unit_test(mxfp4_encode), cmocka_unit_test(nvfp4),
+        cmocka_unit_test(mxfp4_scales), cmocka_unit_test(nvfp4_scales), cmocka_unit_test(mxfp4_ties),
+        cmocka_unit_test(mxfp4_floor),  cmocka_unit_test(permutation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

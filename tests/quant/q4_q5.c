@@ -10,7 +10,8 @@ static void q4_0(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_Q4_0);
-    static const struct known_answer kat = {0, -1, "88e7bf35b6de1814", -0.4375, {-0.1875f, 0.375f, -0.0625f, -0.5f}, 0.375f};
+    static const struct known_answer kat = {
+        0, -1, "88e7bf35b6de1814", -0.4375, {-0.1875f, 0.375f, -0.0625f, -0.5f}, 0.375f};
     check_known_answer(GGL_TYPE_Q4_0, &kat);
 }
 
@@ -26,7 +27,8 @@ static void q4_1(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_Q4_1);
-    static const struct known_answer kat = {0, 2, "ff0a289ccadeacc5", 15.6875, {0.46875f, 0.03125f, 0.59375f, 0.15625f}, 0.46875f};
+    static const struct known_answer kat = {
+        0, 2, "ff0a289ccadeacc5", 15.6875, {0.46875f, 0.03125f, 0.59375f, 0.15625f}, 0.46875f};
     check_known_answer(GGL_TYPE_Q4_1, &kat);
 }
 
@@ -42,7 +44,8 @@ static void q5_0(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_Q5_0);
-    static const struct known_answer kat = {0, -1, "0ce683ba8034b174", -1.1875, {0.5625f, -0.875f, 0.6875f, -0.75f}, 0.0625f};
+    static const struct known_answer kat = {
+        0, -1, "0ce683ba8034b174", -1.1875, {0.5625f, -0.875f, 0.6875f, -0.75f}, 0.0625f};
     check_known_answer(GGL_TYPE_Q5_0, &kat);
 }
 
@@ -58,7 +61,8 @@ static void q5_1(void **state)
 {
     (void)state;
     check_vectors(GGL_TYPE_Q5_1);
-    static const struct known_answer kat = {0, 2, "628ccc7170c837d3", 27.9375, {1.71875f, 1.28125f, 1.84375f, 0.40625f}, 0.65625f};
+    static const struct known_answer kat = {
+        0, 2, "628ccc7170c837d3", 27.9375, {1.71875f, 1.28125f, 1.84375f, 0.40625f}, 0.65625f};
     check_known_answer(GGL_TYPE_Q5_1, &kat);
 }
 
@@ -70,17 +74,25 @@ static void q5_1_encode(void **state)
     check_encoder(GGL_TYPE_Q5_1, 0.045, false);
 }
 
+/* Of two largest magnitudes the first one decides the sign of d. */
+static void first_extreme(void **state)
+{
+    float x[32] = {1, 4, -4, 2};
+    uint8_t block[22];
+    (void)state;
+    assert_true(ggl_encode(GGL_TYPE_Q4_0, x, block, 32));
+    assert_int_equal(block[0] | block[1] << 8, ggl_f16_from_f32(-0.5f));
+    x[1] = -4;
+    assert_true(ggl_encode(GGL_TYPE_Q5_0, x, block, 32));
+    assert_int_equal(block[0] | block[1] << 8, ggl_f16_from_f32(0.25f));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(q4_0),
-        cmocka_unit_test(q4_0_encode),
-        cmocka_unit_test(q4_1),
-        cmocka_unit_test(q4_1_encode),
-        cmocka_unit_test(q5_0),
-        cmocka_unit_test(q5_0_encode),
-        cmocka_unit_test(q5_1),
-        cmocka_unit_test(q5_1_encode),
+        cmocka_unit_test(q4_0),        cmocka_unit_test(q4_0_encode), cmocka_unit_test(q4_1),
+        cmocka_unit_test(q4_1_encode), cmocka_unit_test(q5_0),        cmocka_unit_test(q5_0_encode),
+        cmocka_unit_test(q5_1),        cmocka_unit_test(q5_1_encode), cmocka_unit_test(first_extreme),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,8 @@ static void decode_f16(void **state)
         row[2 * h + 1] = (uint8_t)(h >> 8);
     }
     assert_true(ggl_decode(GGL_TYPE_F16, row, y, 65536));
-    for (uint32_t h = 0; h < 65536; h++) assert_int_equal(to_bits(y[h]), to_bits(ggl_f16_to_f32((uint16_t)h)));
+    for (uint32_t h = 0; h < 65536; h++)
+        assert_int_equal(to_bits(y[h]), to_bits(ggl_f16_to_f32((uint16_t)h)));
 }
 
 static void decode_bf16(void **state)
@@ -91,8 +92,8 @@ static void decode_small_formats(void **state)
     }
 }
 
-/* ---- encoders: codes 0..n-1 are the finite magnitudes in ascending order, value() decodes them, and `over` is
- * the code from the midpoint past the last one on: infinity, or the last one again. */
+/* ---- encoders: codes 0..n-1 are the finite magnitudes in ascending order, value() decodes them, and `over`
+ * is the code from the midpoint past the last one on: infinity, or the last one again. */
 struct format {
     uint32_t n, over, sign;
     float (*value)(uint32_t code);
@@ -151,7 +152,8 @@ static void check_rounding(const struct format *f)
     for (uint32_t c = 0; c < f->n; c++) {
         float x = f->value(c);
         check_encode(f, x, c);
-        double step = c + 1 < f->n ? (double)f->value(c + 1) - (double)x : (double)x - (double)f->value(c - 1);
+        double step =
+            c + 1 < f->n ? (double)f->value(c + 1) - (double)x : (double)x - (double)f->value(c - 1);
         double middle = (double)x + step / 2;
         uint32_t next = c + 1 < f->n ? c + 1 : f->over;
         if (middle > 3.402823466e38) continue;
@@ -171,7 +173,8 @@ static void check_rounding(const struct format *f)
 static void encoders_round_to_even(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) check_rounding(&formats[i]);
+    for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
+        check_rounding(&formats[i]);
 }
 
 /* Rows of random bit patterns: the row codec is the scalar one, NaN included. */
@@ -190,9 +193,11 @@ static void rows(void **state)
     assert_true(ggl_decode(GGL_TYPE_F32, b + 1, y, N));
     assert_true(same_bits(x, y, N));
     assert_true(ggl_encode(GGL_TYPE_F16, x, b + 1, N));
-    for (int i = 0; i < N; i++) assert_int_equal(b[1 + 2 * i] | b[2 + 2 * i] << 8, ggl_f16_from_f32(x[i]));
+    for (int i = 0; i < N; i++)
+        assert_int_equal(b[1 + 2 * i] | b[2 + 2 * i] << 8, ggl_f16_from_f32(x[i]));
     assert_true(ggl_encode(GGL_TYPE_BF16, x, b + 1, N));
-    for (int i = 0; i < N; i++) assert_int_equal(b[1 + 2 * i] | b[2 + 2 * i] << 8, ggl_bf16_from_f32(x[i]));
+    for (int i = 0; i < N; i++)
+        assert_int_equal(b[1 + 2 * i] | b[2 + 2 * i] << 8, ggl_bf16_from_f32(x[i]));
     check_encoder(GGL_TYPE_F32, 0, true);
     check_encoder(GGL_TYPE_F16, 3e-4, true);
     check_encoder(GGL_TYPE_BF16, 2e-3, true);
@@ -200,7 +205,8 @@ static void rows(void **state)
 
 static void nan_stays_nan(void **state)
 {
-    static const uint32_t nans[] = {0x7f800001u, 0x7fc00000u, 0x7fffffffu, 0xff800001u, 0xffffffffu, 0x7f80ffffu};
+    static const uint32_t nans[] = {0x7f800001u, 0x7fc00000u, 0x7fffffffu,
+                                    0xff800001u, 0xffffffffu, 0x7f80ffffu};
     (void)state;
     for (size_t i = 0; i < sizeof(nans) / sizeof(*nans); i++) {
         float x = from_bits(nans[i]);

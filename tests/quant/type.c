@@ -15,18 +15,18 @@ static const struct {
     uint32_t elems, bytes;
     const char *codecs;
 } published[] = {
-    {0, "F32", 1, 4, "de"},       {1, "F16", 1, 2, "de"},       {2, "Q4_0", 32, 18, "de"},
-    {3, "Q4_1", 32, 20, "de"},    {6, "Q5_0", 32, 22, "de"},    {7, "Q5_1", 32, 24, "de"},
-    {8, "Q8_0", 32, 34, "de"},    {9, "Q8_1", 32, 36, "d"},     {10, "Q2_K", 256, 84, "d"},
-    {11, "Q3_K", 256, 110, "d"},  {12, "Q4_K", 256, 144, "d"},  {13, "Q5_K", 256, 176, "d"},
-    {14, "Q6_K", 256, 210, "d"},  {15, "Q8_K", 256, 292, "d"},  {16, "IQ2_XXS", 256, 66, "d"},
-    {17, "IQ2_XS", 256, 74, "d"}, {18, "IQ3_XXS", 256, 98, "d"}, {19, "IQ1_S", 256, 50, "d"},
-    {20, "IQ4_NL", 32, 18, "d"},  {21, "IQ3_S", 256, 110, "d"}, {22, "IQ2_S", 256, 82, "d"},
-    {23, "IQ4_XS", 256, 136, "d"}, {24, "I8", 1, 1, ""},        {25, "I16", 1, 2, ""},
-    {26, "I32", 1, 4, ""},        {27, "I64", 1, 8, ""},        {28, "F64", 1, 8, ""},
-    {29, "IQ1_M", 256, 56, "d"},  {30, "BF16", 1, 2, "de"},     {34, "TQ1_0", 256, 54, "d"},
-    {35, "TQ2_0", 256, 66, "d"},  {39, "MXFP4", 32, 17, "de"},  {40, "NVFP4", 64, 36, "d"},
-    {41, "Q1_0", 128, 18, "d"},   {42, "Q2_0", 64, 18, "d"},    {1000, "FP8", 1, 1, ""},
+    {0, "F32", 1, 4, "de"},        {1, "F16", 1, 2, "de"},        {2, "Q4_0", 32, 18, "de"},
+    {3, "Q4_1", 32, 20, "de"},     {6, "Q5_0", 32, 22, "de"},     {7, "Q5_1", 32, 24, "de"},
+    {8, "Q8_0", 32, 34, "de"},     {9, "Q8_1", 32, 36, "d"},      {10, "Q2_K", 256, 84, "d"},
+    {11, "Q3_K", 256, 110, "d"},   {12, "Q4_K", 256, 144, "d"},   {13, "Q5_K", 256, 176, "d"},
+    {14, "Q6_K", 256, 210, "d"},   {15, "Q8_K", 256, 292, "d"},   {16, "IQ2_XXS", 256, 66, "d"},
+    {17, "IQ2_XS", 256, 74, "d"},  {18, "IQ3_XXS", 256, 98, "d"}, {19, "IQ1_S", 256, 50, "d"},
+    {20, "IQ4_NL", 32, 18, "d"},   {21, "IQ3_S", 256, 110, "d"},  {22, "IQ2_S", 256, 82, "d"},
+    {23, "IQ4_XS", 256, 136, "d"}, {24, "I8", 1, 1, ""},          {25, "I16", 1, 2, ""},
+    {26, "I32", 1, 4, ""},         {27, "I64", 1, 8, ""},         {28, "F64", 1, 8, ""},
+    {29, "IQ1_M", 256, 56, "d"},   {30, "BF16", 1, 2, "de"},      {34, "TQ1_0", 256, 54, "d"},
+    {35, "TQ2_0", 256, 66, "d"},   {39, "MXFP4", 32, 17, "de"},   {40, "NVFP4", 64, 36, "d"},
+    {41, "Q1_0", 128, 18, "d"},    {42, "Q2_0", 64, 18, "d"},     {1000, "FP8", 1, 1, ""},
     {1001, "FP4", 2, 1, ""},
 };
 enum { N_PUBLISHED = sizeof(published) / sizeof(*published) };
@@ -60,13 +60,16 @@ static void no_other_types(void **state)
 {
     int found = 0;
     (void)state;
-    for (uint32_t id = 0; id < 70000; id++) found += ggl_type_info(id) != NULL;
+    for (uint32_t id = 0; id < 70000; id++)
+        found += ggl_type_info(id) != NULL;
     assert_int_equal(found, N_PUBLISHED);
     static const uint32_t wild[] = {0x44530001u, 0x7fffffffu, 0x80000000u, 0xffffffffu};
-    for (int i = 0; i < 4; i++) assert_null(ggl_type_info(wild[i]));
+    for (int i = 0; i < 4; i++)
+        assert_null(ggl_type_info(wild[i]));
     static const char *const names[] = {"", "Q4", "Q4_", "Q4_KK", "Q4_K ", " Q4_K", "F", "INT4", "q4-k"};
     enum ggl_type type = GGL_TYPE_I64;
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) assert_false(ggl_type_from_name(names[i], &type));
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        assert_false(ggl_type_from_name(names[i], &type));
     assert_int_equal(type, GGL_TYPE_I64);
 }
 

@@ -120,7 +120,7 @@ GGL_API float ggl_e4m3_to_f32(uint8_t code); /* 0x7f and 0xff are NaN */
 GGL_API uint8_t ggl_e4m3_from_f32(float x);  /* clamps to +-448; NaN gives 0x7f */
 GGL_API float ggl_e8m0_to_f32(uint8_t code); /* 2^(code - 127); 255 is NaN */
 GGL_API float ggl_e2m1_to_f32(uint8_t code); /* low 4 bits; code 8 is -0 */
-GGL_API uint8_t ggl_e2m1_from_f32(float x);  /* ties to the even code; clamps to +-6 */
+GGL_API uint8_t ggl_e2m1_from_f32(float x);  /* ties to the even code; clamps to +-6; NaN gives zero */
 
 /* ceil(log2(x)) from the bits of a positive finite float, as the official kernels take it. */
 GGL_API int ggl_pow2_ceil_exponent(float x);
@@ -142,7 +142,8 @@ GGL_API void ggl_fp4_to_mxfp4(const uint8_t *codes, const uint8_t *scales, void 
 GGL_API void ggl_mxfp4_to_fp4(const void *blocks, uint8_t *codes, uint8_t *scales, int64_t n);
 
 /* ---- the rounding that the model was trained with (deepseek-v4: act_quant, fp4_act_quant).
- * One block of n elements in: codes and one UE8M0 scale byte out. */
+ * One block of n elements in: codes (FP4: two a byte) and one UE8M0 scale byte out.  A block with an infinity
+ * or a NaN gets the scale 255, and so decodes to NaN everywhere. */
 GGL_API void ggl_fp8_block_encode(const float *x, int n, uint8_t *codes, uint8_t *scale);
 GGL_API void ggl_fp8_block_decode(const uint8_t *codes, uint8_t scale, float *y, int n);
 GGL_API void ggl_fp4_block_encode(const float *x, int n, uint8_t *codes, uint8_t *scale);
