@@ -21,13 +21,15 @@ uint64_t inspect_verify(struct inspect *in, int threads, bool quiet)
     cli_progress_begin(&progress, "verify", "B", in->data_bytes, quiet);
 #ifdef GGL_HAVE_OPENMP
     if (threads > 0) omp_set_num_threads(threads);
+#pragma omp parallel for schedule(dynamic, 1)
 #else
     (void)threads;
 #endif
-#pragma omp parallel for schedule(dynamic, 1)
     for (int64_t i = 0; i < (int64_t)in->n_tensors; i++) {
         bool ok = matches(in, (uint64_t)i);
+#ifdef GGL_HAVE_OPENMP
 #pragma omp critical
+#endif
         {
             if (!ok && (uint64_t)i < bad) bad = (uint64_t)i;
             done += ggl_gguf_tensor_bytes(ggl_gguf_tensor(in->gguf, (uint64_t)i));
