@@ -31,8 +31,7 @@ static const struct cli cli = {
                "JSON array of its ids.  With --decode it is the other way round.",
     .details = "Bytes that are not UTF-8 after --decode become U+FFFD.\n\n"
                "Example:\n"
-               "  echo '\"Hello!\"' | ggl-tokenize -m model.gguf\n\n"
-               "Exit codes: 0 done, 2 usage, 65 a line or the tokenizer is malformed, 66 cannot open.",
+               "  echo '\"Hello!\"' | ggl-tokenize -m model.gguf",
     .options = options,
 };
 
