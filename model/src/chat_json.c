@@ -10,6 +10,7 @@ struct reader {
     const char *text;
     size_t size, at;
     const char *name;
+    size_t lone; /* the end of a lone surrogate's escape, or 0 */
     struct ggl_error *err;
 };
 
@@ -80,9 +81,10 @@ static enum ggl_status read_unicode(struct reader *r, char *out, size_t *n)
         if (low >= 0xdc00 && low < 0xe000) c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
         else r->at = before;
     }
-    if (c >= 0xd800 && c < 0xe000)
-        return ggl_fail(r->err, GGL_ERR_UNSUPPORTED, NULL, r->at, "a lone surrogate escape", "text that is Unicode",
-                        "%s: JSON string", r->name);
+    if (c >= 0xd800 && c < 0xe000) { /* JSON, but no text: reported when all of it is known to be JSON */
+        r->lone = r->at;
+        c = 0xfffd;
+    }
     *n += put_utf8(out + *n, c);
     return GGL_OK;
 }
@@ -303,6 +305,8 @@ enum ggl_status ggl_pyjson_read(struct ggl_chat_arena *arena, struct ggl_chat_sp
     if (s) return s;
     skip_space(&r);
     if (r.at < r.size) return bad(&r, "more text after the value", "the end");
+    if (r.lone)
+        return ggl_fail(err, GGL_ERR_UNSUPPORTED, NULL, r.lone, "a lone surrogate", "Unicode text", "%s: JSON string", name);
     *out = v;
     return GGL_OK;
 }

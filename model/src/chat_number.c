@@ -214,11 +214,20 @@ static int digits_of(double x, int n, char *digits)
     return minus ? -exponent : exponent;
 }
 
+/* The decimal lies between the middles to x's neighbours; on a middle the even one of the two gets it. */
 static bool reads_back(double x, const char *digits, int n, int exponent)
 {
     struct decimal d = {.n = n, .exponent = exponent - (n - 1)};
+    uint64_t bits, m;
+    int e;
     for (int i = 0; i < n; i++) d.digit[i] = (unsigned char)(digits[i] - '0');
-    return round_decimal(&d) == x;
+    memcpy(&bits, &x, sizeof(bits));
+    split(bits, &m, &e);
+    int even = !(m & 1), above = compare(&d, 2 * m + 1, e - 1);
+    if (above > 0 || (above == 0 && !even)) return false;
+    bool denser = m == UINT64_C(1) << 52 && bits >> 52 > 1; /* below a power of two */
+    int below = denser ? compare(&d, 4 * m - 1, e - 2) : compare(&d, 2 * m - 1, e - 1);
+    return below > 0 || (below == 0 && even);
 }
 
 /* The next decimal of n digits; false when that would need a digit more. */

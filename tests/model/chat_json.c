@@ -112,7 +112,7 @@ static void round_trips(void **state)
 {
     (void)state;
     uint64_t x = 88172645463325252u;
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 5000; i++) {
         double d;
         char text[32];
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
