@@ -57,8 +57,18 @@ static enum ggl_status load_tokenizer(struct ggl_model *m, const struct ggl_mode
         note(p, "the model has no tokenizer: it evaluates tokens but cannot chat");
         return GGL_OK;
     }
-    enum ggl_status s = ggl_tokenizer_from_gguf(m->src.meta, &m->tokenizer, err);
-    if (s) return s;
+    struct ggl_error why = {0};
+    enum ggl_status s = ggl_tokenizer_from_gguf(m->src.meta, &m->tokenizer, &why);
+    if (s == GGL_ERR_UNSUPPORTED) {
+        char line[GGL_ERROR_LINE];
+        note(p, ggl_error_line(&why, line, sizeof(line)));
+        note(p, "the tokenizer cannot be used: the model evaluates tokens but cannot chat");
+        return GGL_OK;
+    }
+    if (s) {
+        if (err) *err = why;
+        return s;
+    }
     int32_t n = ggl_tokenizer_n_vocab(m->tokenizer);
     if (n > m->hp.n_vocab)
         return ggl_fail(err, GGL_ERR_FORMAT, m->src.path, GGL_NO_OFFSET, NULL, NULL,

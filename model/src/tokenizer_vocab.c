@@ -23,6 +23,13 @@ static enum ggl_status bad_token(const struct ggl_vocab *v, uint32_t id, const c
                     v->tokens_name, id, problem);
 }
 
+/* The file is sound, but its vocabulary is not one that text can be cut into: a model can still evaluate tokens. */
+static enum ggl_status not_byte_level(struct ggl_error *err)
+{
+    if (err) err->status = GGL_ERR_UNSUPPORTED;
+    return GGL_ERR_UNSUPPORTED;
+}
+
 static enum ggl_status no_memory(const struct ggl_vocab *v, struct ggl_error *err)
 {
     return ggl_fail(err, GGL_ERR_NOMEM, v->path, GGL_NO_OFFSET, NULL, NULL, "tokenizer");
@@ -69,7 +76,10 @@ static enum ggl_status add_token(struct ggl_tokenizer *t, const struct ggl_vocab
     size_t size = (size_t)from->size;
     if (from->kind == GGL_TOKEN_NORMAL) {
         size = unmap(from->text, size, *next);
-        if (size == SIZE_MAX) return bad_token(v, id, "the 256 characters that stand for bytes", "text", err);
+        if (size == SIZE_MAX) {
+            bad_token(v, id, "the 256 characters that stand for bytes", "text", err);
+            return not_byte_level(err);
+        }
     } else {
         if (size > MAX_ADDED_BYTES) return bad_token(v, id, "at most 1024 bytes", "added token", err);
         const uint8_t *p = (const uint8_t *)from->text, *end = p + size;
@@ -165,7 +175,7 @@ static enum ggl_status index_tokens(struct ggl_tokenizer *t, const struct ggl_vo
         uint8_t byte = (uint8_t)i;
         int32_t id = ggl_tokenizer_find_bytes(t, &byte, 1, "", 0);
         if (id < 0)
-            return ggl_fail(err, GGL_ERR_FORMAT, v->path, GGL_NO_OFFSET, "none", "a token for each of the 256 bytes",
+            return ggl_fail(err, GGL_ERR_UNSUPPORTED, v->path, GGL_NO_OFFSET, "none", "a token for each of the 256 bytes",
                             "%s: token of byte 0x%02x", v->tokens_name, i);
         t->bpe.byte_id[i] = id;
     }

@@ -24,7 +24,8 @@ extern "C" {
 struct ggl_gguf;
 struct ggl_tokenizer;
 
-/* From the tokenizer.ggml.* keys of a GGUF file.  STATE: the file has none. */
+/* From the tokenizer.ggml.* keys of a GGUF file.  STATE: the file has none.  UNSUPPORTED: the vocabulary is sound but not
+ * byte-level (stand-in vocabularies of test files); models with one still evaluate tokens. */
 GGL_API enum ggl_status ggl_tokenizer_from_gguf(const struct ggl_gguf *g, struct ggl_tokenizer **out, struct ggl_error *err);
 /* From a tokenizer.json (needs a build with jansson, else UNSUPPORTED). */
 GGL_API enum ggl_status ggl_tokenizer_from_file(const char *path, struct ggl_tokenizer **out, struct ggl_error *err);
