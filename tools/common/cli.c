@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -47,20 +48,28 @@ void cli_die_error(const struct cli *cli, const struct ggl_error *err)
     cli_die(cli, code ? code : EXIT_INTERNAL, "%s", ggl_error_line(err, line, sizeof(line)));
 }
 
+/* stdio forgets why an earlier write failed; a reader that went away still shows on the descriptor. */
+static const char *write_failure(int reason)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (!reason && poll(&out, 1, 0) == 1 && (out.revents & POLLERR)) reason = EPIPE;
+    return reason ? strerror(reason) : "write error";
+}
+
 /* A full disk may only show when the last buffer is written, so this is the last word on success. */
 static void check_streams(void)
 {
     bool failed_before = ferror(stdout) != 0;
     errno = 0;
     bool failed = fflush(stdout) != 0 || failed_before;
-    int reason = errno;
+    const char *why = failed ? write_failure(errno) : "";
     if (close(STDOUT_FILENO) != 0 && !failed && errno != EBADF) {
         failed = true;
-        reason = errno;
+        why = strerror(errno);
     }
     if (dying) return;
     if (failed)
-        fprintf(stderr, "%s: standard output: %s\n", tool_name, reason ? strerror(reason) : "write error");
+        fprintf(stderr, "%s: standard output: %s\n", tool_name, why);
     else if (ferror(stdin))
         fprintf(stderr, "%s: standard input: %s\n", tool_name,
                 cli_stdin_errno ? strerror(cli_stdin_errno) : "read error");
