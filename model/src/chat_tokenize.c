@@ -2,51 +2,65 @@
 #include "model/chat.h"
 #include "model/tokenizer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "model/src/chat_render.h"
 
-/* Tokenise in pieces: control texts as tokens of their own, everything between as plain text. */
-static int64_t tokenize_pieces(const struct ggl_tokenizer *t, const struct ggl_chat_text *text, int32_t *ids, int64_t cap,
-                               struct ggl_error *err)
+struct ids {
+    const struct ggl_tokenizer *t;
+    int32_t *list;
+    int64_t n, cap;
+};
+
+static bool add(struct ids *ids, const char *text, size_t size, bool control, struct ggl_error *err)
 {
-    int64_t n = 0;
-    size_t at = 0;
-    for (size_t i = 0; i <= text->n_controls; i++) {
-        bool end = i == text->n_controls;
-        size_t stop = end ? text->size : text->controls[i].offset;
-        for (int control = 0; control < 2 - end; control++) {
-            size_t size = control ? text->controls[i].size : stop - at;
-            int64_t room = ids ? cap - n : 0, k = 0;
-            if (size) k = ggl_tokenize(t, text->data + at, size, control, ids ? ids + n : NULL, room, err);
-            if (k < 0) return -1;
-            n += k;
-            at += size;
-        }
+    int64_t n = size ? ggl_tokenize(ids->t, text, size, control, ids->list + ids->n, ids->cap - ids->n, err) : 0;
+    if (n < 0) return false;
+    ids->n += n;
+    return true;
+}
+
+/* Control texts as tokens of their own, everything between as plain text. */
+static bool tokenize_pieces(struct ids *ids, const struct ggl_chat_text *text, size_t from, struct ggl_error *err)
+{
+    size_t at = from;
+    for (size_t i = 0; i < text->n_controls; i++) {
+        size_t start = text->controls[i].offset, size = text->controls[i].size;
+        if (start < from) continue; /* one that is cut is plain text */
+        if (!add(ids, text->data + at, start - at, false, err)) return false;
+        if (!add(ids, text->data + start, size, true, err)) return false;
+        at = start + size;
     }
-    return n;
+    return add(ids, text->data + at, text->size - at, false, err);
 }
 
 enum ggl_status ggl_chat_tokenize(const struct ggl_tokenizer *t, const struct ggl_chat_message *messages, size_t n,
-                                  const struct ggl_chat_options *options, int32_t **ids, int64_t *n_ids,
+                                  const struct ggl_chat_options *options, size_t from, int32_t **ids, int64_t *n_ids,
                                   struct ggl_error *err)
 {
     struct ggl_chat_text text = {0};
-    int32_t *list = NULL;
-    enum ggl_status s = ggl_chat_render_messages(messages, n, options, &text, err);
-    if (!s) { /* a token is at least a byte, so there are no more tokens than bytes */
-        list = malloc((text.size + 1) * sizeof(*list));
-        if (!list) s = ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "chat prompt");
+    struct ggl_error inner = {0};
+    struct ids list = {.t = t};
+    enum ggl_status s = ggl_chat_render_messages(messages, n, options, &text, &inner);
+    if (!s && from > text.size) {
+        char found[32];
+        snprintf(found, sizeof(found), "%zu", from);
+        s = ggl_fail(&inner, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, found, "at most the prompt's size", "chat prompt: from");
     }
-    if (!s) {
-        struct ggl_error inner = {0};
-        int64_t k = tokenize_pieces(t, &text, list, (int64_t)text.size, &inner);
-        if (k < 0 && err) *err = inner;
-        if (k < 0) s = inner.status ? inner.status : GGL_ERR_NOMEM;
-        else *n_ids = k;
+    if (!s) { /* a token is at least a byte, so there are no more tokens than bytes */
+        list.cap = (int64_t)(text.size - from);
+        list.list = malloc(((size_t)list.cap + 1) * sizeof(*list.list));
+        if (!list.list) s = ggl_fail(&inner, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "chat prompt");
+        else if (!tokenize_pieces(&list, &text, from, &inner)) s = inner.status;
     }
     ggl_chat_text_free(&text);
-    if (s) free(list);
-    else *ids = list;
-    return s;
+    if (s) {
+        free(list.list);
+        if (err) *err = inner;
+        return s;
+    }
+    *ids = list.list;
+    *n_ids = list.n;
+    return GGL_OK;
 }

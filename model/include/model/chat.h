@@ -45,10 +45,11 @@ GGL_API enum ggl_status ggl_chat_encode(const struct ggl_chat_message *messages,
                                         struct ggl_error *err);
 
 /* The same prompt as tokens, safe against injection: only the format's own control texts become control tokens;
- * a control token's text inside a message is plain text.  *ids is malloc'ed: free it with free(). */
+ * a control token's text inside a message is plain text.  The prompt's first `from` bytes, which a session may have
+ * read already, are left out.  *ids is malloc'ed: free it with free(). */
 struct ggl_tokenizer;
 GGL_API enum ggl_status ggl_chat_tokenize(const struct ggl_tokenizer *t, const struct ggl_chat_message *messages,
-                                          size_t n, const struct ggl_chat_options *options, int32_t **ids,
+                                          size_t n, const struct ggl_chat_options *options, size_t from, int32_t **ids,
                                           int64_t *n_ids, struct ggl_error *err);
 
 /* The prompt for one JSON request {messages, thinking_mode, reasoning_effort, drop_thinking, prompt_format}:
