@@ -121,8 +121,8 @@ enum ggl_status ggl_checkpoint_open(const char *dir, struct ggl_checkpoint **out
 enum ggl_status ggl_checkpoint_open(const char *dir, struct ggl_checkpoint **out, struct ggl_error *err)
 {
     (void)out;
-    return ggl_fail(err, GGL_ERR_UNSUPPORTED, dir, GGL_NO_OFFSET, "a build without it", "jansson",
-                    "checkpoint directory: a library is needed");
+    return ggl_fail(err, GGL_ERR_UNSUPPORTED, dir, GGL_NO_OFFSET, NULL, NULL,
+                    "checkpoint directories need a build with jansson");
 }
 
 #endif

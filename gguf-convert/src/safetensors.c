@@ -253,7 +253,8 @@ enum ggl_status ggl_st_parse(struct ggl_st_file *f, const uint8_t *data, uint64_
 {
     (void)data;
     (void)size;
-    return ggl_fail(err, GGL_ERR_UNSUPPORTED, f->path, GGL_NO_OFFSET, NULL, "a build with jansson", "safetensors file");
+    return ggl_fail(err, GGL_ERR_UNSUPPORTED, f->path, GGL_NO_OFFSET, NULL, NULL,
+                    "safetensors files need a build with jansson");
 }
 
 #endif

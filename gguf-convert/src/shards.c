@@ -10,6 +10,7 @@
 
 #define INDEX_NAME      "model.safetensors.index.json"
 #define MAX_INDEX_BYTES (256u << 20)
+#define MAX_INDEX_DEPTH 8
 
 char *ggl_join_path(const char *dir, const char *name)
 {
@@ -191,9 +192,54 @@ static enum ggl_status list_index(const char *path, json_t *map, struct names *n
     return s;
 }
 
-/* Both directions: what the files hold is mapped to them, and what is mapped is there. */
-static enum ggl_status compare_index(const struct ggl_shards *s, json_t *map, struct ggl_error *err)
+/* Takes over root. */
+static enum ggl_status fill_index(const char *path, json_t *root, struct ggl_shard_index *index, struct ggl_error *err)
 {
+    char found[64];
+    json_t *map = json_object_get(root, "weight_map");
+    const json_t *total = json_object_get(json_object_get(root, "metadata"), "total_size");
+    index->json = root;
+    index->weight_map = map;
+    index->total_size = json_is_integer(total) ? json_integer_value(total) : -1;
+    if (!json_is_object(map)) {
+        return ggl_fail(err, GGL_ERR_FORMAT, path, GGL_NO_OFFSET, ggl_json_describe(map, found), "an object",
+                        "weight_map");
+    }
+    struct names names = {0};
+    enum ggl_status s = list_index(path, map, &names, err);
+    index->files = names.items;
+    index->n_files = names.n;
+    return s;
+}
+
+enum ggl_status ggl_shard_index_load(const char *path, struct ggl_shard_index *index, struct ggl_error *err)
+{
+    json_t *root = NULL;
+    enum ggl_status s = ggl_json_load(path, MAX_INDEX_BYTES, MAX_INDEX_DEPTH, &root, err);
+    return s ? s : fill_index(path, root, index, err);
+}
+
+enum ggl_status ggl_shard_index_parse(const char *path, const void *text, size_t n, struct ggl_shard_index *index,
+                                      struct ggl_error *err)
+{
+    json_t *root = NULL;
+    enum ggl_status s = ggl_json_parse(path, 0, text, n, MAX_INDEX_DEPTH, &root, err);
+    return s ? s : fill_index(path, root, index, err);
+}
+
+void ggl_shard_index_free(struct ggl_shard_index *index)
+{
+    struct names names = {index->files, index->n_files};
+    names_free(&names);
+    json_decref(index->json);
+    memset(index, 0, sizeof(*index));
+}
+
+/* Both directions: what the files hold is mapped to them, and what is mapped is there. */
+static enum ggl_status compare_index(const struct ggl_shards *s, const struct ggl_shard_index *index,
+                                     struct ggl_error *err)
+{
+    json_t *map = index->weight_map;
     for (uint32_t i = 0; i < s->n_tensors; i++) {
         const char *file = json_string_value(json_object_get(map, s->tensors[i]->name));
         const char *slash = strrchr(s->tensors[i]->path, '/');
@@ -211,21 +257,6 @@ static enum ggl_status compare_index(const struct ggl_shards *s, json_t *map, st
                             "weight_map: %.180s: %.60s", tensor, json_string_value(value));
         }
     }
-    return GGL_OK;
-}
-
-static enum ggl_status read_index(struct ggl_shards *s, json_t **root, json_t **map, struct ggl_error *err)
-{
-    enum ggl_status status = ggl_json_load(s->index_path, MAX_INDEX_BYTES, 8, root, err);
-    if (status) return status;
-    char found[64];
-    *map = json_object_get(*root, "weight_map");
-    if (!json_is_object(*map)) {
-        return ggl_fail(err, GGL_ERR_FORMAT, s->index_path, GGL_NO_OFFSET, ggl_json_describe(*map, found), "an object",
-                        "weight_map");
-    }
-    const json_t *total = json_object_get(json_object_get(*root, "metadata"), "total_size");
-    s->index_total_size = json_is_integer(total) ? json_integer_value(total) : -1;
     return GGL_OK;
 }
 
@@ -263,25 +294,26 @@ static enum ggl_status open_files(struct ggl_shards *s, const char *dir, const s
 
 enum ggl_status ggl_shards_open(const char *dir, struct ggl_shards *s, struct ggl_error *err)
 {
+    struct ggl_shard_index index = {0};
     struct names names = {0};
-    json_t *root = NULL, *map = NULL;
     s->index_total_size = -1;
     s->index_path = ggl_join_path(dir, INDEX_NAME);
     if (!s->index_path) return no_memory(dir, err);
 
-    enum ggl_status status = read_index(s, &root, &map, err);
+    enum ggl_status status = ggl_shard_index_load(s->index_path, &index, err);
     if (status == GGL_ERR_NOT_FOUND) {
         if (err) memset(err, 0, sizeof(*err)); /* no index is no error */
         free(s->index_path);
         s->index_path = NULL;
         status = list_directory(dir, &names, err);
     } else if (!status) {
-        status = list_index(s->index_path, map, &names, err);
+        s->index_total_size = index.total_size;
+        names = (struct names){index.files, index.n_files};
     }
     if (!status) status = open_files(s, dir, &names, err);
-    if (!status && map) status = compare_index(s, map, err);
-    json_decref(root);
-    names_free(&names);
+    if (!status && s->index_path) status = compare_index(s, &index, err);
+    if (names.items != index.files) names_free(&names);
+    ggl_shard_index_free(&index);
     return status;
 }
 
@@ -290,7 +322,8 @@ enum ggl_status ggl_shards_open(const char *dir, struct ggl_shards *s, struct gg
 enum ggl_status ggl_shards_open(const char *dir, struct ggl_shards *s, struct ggl_error *err)
 {
     (void)s;
-    return ggl_fail(err, GGL_ERR_UNSUPPORTED, dir, GGL_NO_OFFSET, NULL, "a build with jansson", "checkpoint directory");
+    return ggl_fail(err, GGL_ERR_UNSUPPORTED, dir, GGL_NO_OFFSET, NULL, NULL,
+                    "checkpoint directories need a build with jansson");
 }
 
 #endif

@@ -22,6 +22,18 @@ struct ggl_shards {
     int64_t index_total_size; /* what it claims, or -1 */
 };
 
+/* model.safetensors.index.json: {"metadata": {"total_size": n}, "weight_map": {"tensor": "file", ...}}. */
+struct ggl_shard_index {
+    void *json, *weight_map; /* jansson's */
+    char **files;            /* the distinct ones, by name; each a plain *.safetensors name */
+    uint32_t n_files;
+    int64_t total_size; /* -1: it does not say */
+};
+enum ggl_status ggl_shard_index_load(const char *path, struct ggl_shard_index *index, struct ggl_error *err);
+enum ggl_status ggl_shard_index_parse(const char *path, const void *text, size_t n, struct ggl_shard_index *index,
+                                      struct ggl_error *err);
+void ggl_shard_index_free(struct ggl_shard_index *index);
+
 /* s must be zeroed; after a failure it may be half filled: close it. */
 enum ggl_status ggl_shards_open(const char *dir, struct ggl_shards *s, struct ggl_error *err);
 void ggl_shards_close(struct ggl_shards *s);

@@ -84,7 +84,7 @@ const struct ggl_v4_name ggl_v4_names[] = {
 };
 const size_t ggl_n_v4_names = sizeof(ggl_v4_names) / sizeof(ggl_v4_names[0]);
 
-/* No product here overflows: config.c bounds every factor, the largest being 2^14 heads of 2^14. */
+/* No product here overflows: config.c bounds every factor; the largest is 2^14 groups of rank 2^20. */
 uint64_t ggl_v4_dim(const struct ggl_config *c, enum ggl_v4_dim dim, int32_t ratio)
 {
     switch (dim) {

@@ -731,7 +731,7 @@ static void needs_jansson(void **state)
     struct ggl_error err;
     struct ggl_checkpoint *c;
     assert_int_equal(ggl_checkpoint_open(".", &c, &err), GGL_ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.expected, "jansson"));
+    assert_non_null(strstr(err.what, "jansson"));
 }
 
 int main(void)

@@ -386,7 +386,7 @@ static void needs_jansson(void **state)
     struct ggl_st_file f = {.path = strdup("x.safetensors")};
     struct ggl_error err;
     assert_int_equal(ggl_st_parse(&f, (const uint8_t *)"", 0, &err), GGL_ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.expected, "jansson"));
+    assert_non_null(strstr(err.what, "jansson"));
     ggl_st_close(&f);
 }
 
