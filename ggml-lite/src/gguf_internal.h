@@ -101,7 +101,7 @@ struct ggl_gguf_layout {
 enum ggl_status ggl_gguf_layout_init(struct ggl_gguf_layout *l, const struct ggl_gguf *g,
                                      const struct ggl_gguf_write_options *o, struct ggl_error *err);
 void ggl_gguf_layout_deinit(struct ggl_gguf_layout *l);
-/* The header of a part, up to the data section; *hash_offset (may be NULL) is where the hashes' strings start. */
+/* The header of a part, up to the data section; the first part's sets *hash_offset, where the hashes' strings start. */
 enum ggl_status ggl_gguf_layout_header(const struct ggl_gguf_layout *l, uint32_t part, struct ggl_output *o,
                                        uint64_t *hash_offset, struct ggl_error *err);
 #define GGL_GGUF_HASH_BYTES 40 /* of one hash in the header: a length and 32 digits */

@@ -112,7 +112,7 @@ static enum ggl_status open_part(struct ggl_gguf_writer *w, bool overwrite, stru
     enum ggl_status s = ggl_output_open(path, overwrite, &w->outputs[w->part], err);
     free(path);
     if (s) return s;
-    return ggl_gguf_layout_header(&w->layout, w->part, w->outputs[w->part], w->part ? NULL : &w->hash_offset, err);
+    return ggl_gguf_layout_header(&w->layout, w->part, w->outputs[w->part], &w->hash_offset, err);
 }
 
 static enum ggl_status next_part(struct ggl_gguf_writer *w, struct ggl_error *err)

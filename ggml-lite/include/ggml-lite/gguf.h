@@ -8,7 +8,8 @@
  *              the data section; tensor offsets count from its start
  *
  * Everything that a file claims is checked once, when it is opened; a split
- * file is opened by its first part and looks like one.
+ * file is opened by its first part and looks like one.  Gaps between tensors,
+ * a last tensor without padding and bytes after it are accepted.
  *
  *     struct ggl_gguf *g;
  *     if (ggl_gguf_open("model.gguf", NULL, &g, &err)) ...
@@ -95,7 +96,8 @@ GGL_API const char *ggl_kv_type_name(uint32_t type); /* "u32", "arr", ...; "unkn
 
 /* ---- building and writing */
 GGL_API struct ggl_gguf *ggl_gguf_new(void); /* NULL: out of memory */
-/* Setters copy; setting a key again replaces its value.  NOMEM or ARGUMENT. */
+/* Setters copy; setting a key again replaces its value, whose memory comes back when g is freed.  NOMEM or ARGUMENT.
+ * Adding a key or tensor moves the tables: pointers to keys and tensors of g are then stale. */
 GGL_API enum ggl_status ggl_gguf_set_u32(struct ggl_gguf *g, const char *key, uint32_t v);
 GGL_API enum ggl_status ggl_gguf_set_i32(struct ggl_gguf *g, const char *key, int32_t v);
 GGL_API enum ggl_status ggl_gguf_set_u16(struct ggl_gguf *g, const char *key, uint16_t v);
