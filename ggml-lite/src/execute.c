@@ -27,7 +27,7 @@ static void run_node(struct execution *e, const struct ggl_node *node, struct gg
 static void run_thread(void *arg, int ith, int nth)
 {
     struct execution *e = arg;
-    struct ggl_run run = {ith, nth, e->n_tokens, e->pos, e->cancel, NULL, e->g->team};
+    struct ggl_run run = {ith, nth, e->n_tokens, e->pos, e->cancel, NULL, &e->g->kernels};
     for (int i = 0; i < e->g->n_nodes && !atomic_load(&e->stop); i++)
         if (e->g->nodes[i]->op) run_node(e, e->g->nodes[i], &run);
 }

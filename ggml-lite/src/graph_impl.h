@@ -6,6 +6,7 @@
 #define GGL_GRAPH_IMPL_H
 
 #include "ggml-lite/graph.h"
+#include "kernels/kernels.h"
 
 #define GGL_MAX_SRC 5
 
@@ -15,7 +16,7 @@ struct ggl_run {
     int64_t pos;               /* of the first token */
     const atomic_bool *cancel; /* may be NULL */
     uint8_t *scratch;          /* shared by the team, as large as the op asked for */
-    struct ggl_team *team;
+    const struct ggl_kernels *k;
 };
 
 struct ggl_op {
@@ -67,6 +68,7 @@ struct ggl_graph {
     int n_nodes, cap;
     struct ggl_error err; /* the first building error */
     struct ggl_team *team;
+    struct ggl_kernels kernels; /* picked by ggl_graph_plan */
     uint8_t *arena;
     uint64_t arena_bytes;
     ggl_tap_fn *tap;

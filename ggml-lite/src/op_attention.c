@@ -7,10 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/attention/attention.h"
-#include "kernels/hadamard/hadamard.h"
-#include "kernels/index/index.h"
-
 /* ---- index_query */
 
 static uint64_t query_scratch(const struct ggl_node *node, int64_t n_tokens, int nth)
@@ -28,7 +24,7 @@ static void run_query(const struct ggl_node *node, const struct ggl_run *run, in
     ggl_share(run->n_tokens * node->p.index.heads, run->ith, run->nth, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         memcpy(x, ggl_f32_row(node->src[0], 0) + i * f->n_dim, (size_t)f->n_dim * 4);
-        ggl_hadamard_f32(x, f->n_dim);
+        run->k->hadamard_f32(x, f->n_dim);
         ggl_row_encode(f, x, node->data + (uint64_t)i * f->bytes);
     }
 }
@@ -72,7 +68,7 @@ static void select_best(const struct ggl_node *node, const struct ggl_run *run, 
     for (int32_t i = 0; i < n_visible; i++) {
         if (i % 1024 == 0 && ggl_run_cancelled(run)) break;
         ggl_row_decode(f, ggl_list_row(node->p.index.keys, i), key);
-        ggl_top_k_push(&best, ggl_index_score_f32(q, weights, key, heads, f->n_dim), i);
+        ggl_top_k_push(&best, run->k->index_score_f32(run->k, q, weights, key, heads, f->n_dim), i);
     }
     ggl_top_k_sort_entries(&best);
     out[0] = best.n;
@@ -169,13 +165,13 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
     struct ggl_attention_state s = {n_head, a->n_dim, (float)(1.0 / sqrt((double)a->n_dim)), acc, max, max + a->n_head};
     struct visible v = visible_rows(node, run, t);
     const float *q = ggl_f32_row(node->src[0], t) + (int64_t)head * a->n_dim;
-    ggl_attention_begin(&s);
+    run->k->attention_begin(&s);
     for (int64_t i = 0; i < v.n_rows && !ggl_run_cancelled(run); i += GGL_ATTENTION_TILE) {
         int n = (int)(v.n_rows - i < GGL_ATTENTION_TILE ? v.n_rows - i : GGL_ATTENTION_TILE);
         for (int j = 0; j < n; j++) ggl_row_decode(&a->format, visible_row(&v, i + j), rows + (int64_t)j * a->n_dim);
-        ggl_attention_tile(&s, q, rows, n);
+        run->k->attention_tile(run->k, &s, q, rows, n);
     }
-    ggl_attention_end(&s, a->sinks + head, ggl_f32_out(node, t) + (int64_t)head * a->n_dim);
+    run->k->attention_end(&s, a->sinks + head, ggl_f32_out(node, t) + (int64_t)head * a->n_dim);
 }
 
 static void run_attention(const struct ggl_node *node, const struct ggl_run *run, int phase)

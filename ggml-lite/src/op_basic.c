@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-#include "kernels/mul_mat/mul_mat.h"
-#include "kernels/rms_norm/rms_norm.h"
-#include "kernels/rope/rope.h"
-#include "kernels/swiglu/swiglu.h"
-
 /* Rows that a thread computes before it looks at the cancel flag again. */
 enum { CANCEL_ROWS = 64 };
 
@@ -49,7 +44,7 @@ static void run_rope_table(const struct ggl_node *node, const struct ggl_run *ru
     int64_t begin, end;
     ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
     for (int64_t t = begin; t < end; t++)
-        ggl_rope_angles(ggl_f32_out(node, t), node->p.table.freqs, node->p.table.n_freq, run->pos + t);
+        run->k->rope_angles(ggl_f32_out(node, t), node->p.table.freqs, node->p.table.n_freq, run->pos + t);
 }
 
 static const struct ggl_op op_rope_table = {"rope_table", 1, NULL, run_rope_table};
@@ -71,7 +66,8 @@ static void run_rope(const struct ggl_node *node, const struct ggl_run *run, int
     float *y = ggl_f32_out(node, 0);
     for (int64_t i = begin; i < end; i++) {
         memcpy(y + i * n_dim, x + i * n_dim, (size_t)n_dim * 4);
-        ggl_rope_f32(y + (i + 1) * n_dim - n_rope, ggl_f32_row(node->src[1], i / heads), n_rope, node->p.rope.inverse);
+        run->k->rope_f32(y + (i + 1) * n_dim - n_rope, ggl_f32_row(node->src[1], i / heads), n_rope,
+                         node->p.rope.inverse);
     }
 }
 
@@ -97,7 +93,7 @@ static void run_rms_norm(const struct ggl_node *node, const struct ggl_run *run,
     const float *x = ggl_f32_row(node->src[0], 0);
     float *y = ggl_f32_out(node, 0);
     for (int64_t i = begin; i < end; i++)
-        ggl_rms_norm_f32(y + i * group, x + i * group, node->p.norm.w, group, node->p.norm.eps);
+        run->k->rms_norm_f32(run->k, y + i * group, x + i * group, node->p.norm.w, group, node->p.norm.eps);
 }
 
 static const struct ggl_op op_rms_norm = {"rms_norm", 1, NULL, run_rms_norm};
@@ -129,8 +125,8 @@ static void run_mul_mat(const struct ggl_node *node, const struct ggl_run *run, 
     ggl_share(n_out, run->ith, run->nth, &begin, &end);
     for (int64_t r = begin; r < end && !ggl_run_cancelled(run); r += CANCEL_ROWS) {
         int64_t last = end - r < CANCEL_ROWS ? end : r + CANCEL_ROWS;
-        ggl_mul_mat_f32(w, 0, r, last, ggl_f32_row(node->src[0], 0), n_in, NULL, run->n_tokens * node->p.mat.repeat,
-                        ggl_f32_out(node, 0) + r, n_out, scratch);
+        run->k->mul_mat_f32(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0), n_in, NULL,
+                            run->n_tokens * node->p.mat.repeat, ggl_f32_out(node, 0) + r, n_out, scratch);
     }
 }
 
@@ -156,8 +152,8 @@ static void run_mul_mat_grouped(const struct ggl_node *node, const struct ggl_ru
         int64_t group = r / rows, last = r + CANCEL_ROWS;
         if (last > (group + 1) * rows) last = (group + 1) * rows;
         if (last > end) last = end;
-        ggl_mul_mat_f32(w, 0, r, last, ggl_f32_row(node->src[0], 0) + group * n_in, n_in * groups, NULL, run->n_tokens,
-                        ggl_f32_out(node, 0) + r, n_out, scratch);
+        run->k->mul_mat_f32(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0) + group * n_in, n_in * groups,
+                            NULL, run->n_tokens, ggl_f32_out(node, 0) + r, n_out, scratch);
         r = last;
     }
 }
@@ -202,8 +198,8 @@ static void run_swiglu(const struct ggl_node *node, const struct ggl_run *run, i
     (void)phase;
     int64_t begin, end;
     ggl_share(run->n_tokens * node->width, run->ith, run->nth, &begin, &end);
-    ggl_swiglu_f32(ggl_f32_out(node, 0) + begin, ggl_f32_row(node->src[0], 0) + begin,
-                   ggl_f32_row(node->src[1], 0) + begin, node->p.limit, 1.0f, end - begin);
+    run->k->swiglu_f32(ggl_f32_out(node, 0) + begin, ggl_f32_row(node->src[0], 0) + begin,
+                       ggl_f32_row(node->src[1], 0) + begin, node->p.limit, 1.0f, end - begin);
 }
 
 static const struct ggl_op op_swiglu = {"swiglu", 1, NULL, run_swiglu};

@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-#include "kernels/compress/compress.h"
-#include "kernels/hadamard/hadamard.h"
-#include "kernels/rms_norm/rms_norm.h"
-#include "kernels/rope/rope.h"
-
 enum { MAX_CANDIDATES = 128, MAX_ROPE = 1024 };
 
 /* ---- cache_encode */
@@ -120,11 +115,11 @@ static void emit(const struct ggl_node *node, const struct ggl_run *run, int64_t
         scores[n] = row.score + half;
     }
     float *e = scratch + 2 * c->n_dim, angles[MAX_ROPE];
-    ggl_compress_pool_f32(e, values, scores, n, c->n_dim, scratch);
-    ggl_rms_norm_f32(e, e, c->norm, c->n_dim, c->eps);
-    ggl_rope_angles(angles, c->freqs, c->n_rope / 2, entry * c->ratio);
-    ggl_rope_f32(e + c->n_dim - c->n_rope, angles, c->n_rope, false);
-    if (c->hadamard) ggl_hadamard_f32(e, c->n_dim);
+    run->k->compress_pool_f32(e, values, scores, n, c->n_dim, scratch);
+    run->k->rms_norm_f32(run->k, e, e, c->norm, c->n_dim, c->eps);
+    run->k->rope_angles(angles, c->freqs, c->n_rope / 2, entry * c->ratio);
+    run->k->rope_f32(e + c->n_dim - c->n_rope, angles, c->n_rope, false);
+    if (c->hadamard) run->k->hadamard_f32(e, c->n_dim);
     ggl_row_encode(&c->format, e, ggl_list_row(c->out, entry));
 }
 

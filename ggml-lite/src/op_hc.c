@@ -4,10 +4,6 @@
  */
 #include "graph_impl.h"
 
-#include "kernels/hyper_connection/hyper_connection.h"
-#include "kernels/rms_norm/rms_norm.h"
-#include "kernels/vec/vec.h"
-
 /* Phase 0: dot products with the rows of fn, split over (token, row); phase 1: scale and balance, a token each. */
 static void run_mix(const struct ggl_node *node, const struct ggl_run *run, int phase)
 {
@@ -17,15 +13,20 @@ static void run_mix(const struct ggl_node *node, const struct ggl_run *run, int 
     if (phase == 0) {
         ggl_share(run->n_tokens * n_mix, run->ith, run->nth, &begin, &end);
         for (int64_t i = begin; i < end; i++)
-            ggl_f32_out(node, 0)[i] = ggl_dot_f32(node->p.hc.fn + i % n_mix * h->width, ggl_f32_row(h, i / n_mix), h->width);
+            ggl_f32_out(node, 0)[i] =
+                run->k->dot_f32(node->p.hc.fn + i % n_mix * h->width, ggl_f32_row(h, i / n_mix), h->width);
         return;
     }
     ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
     for (int64_t t = begin; t < end; t++) {
-        float *mix = ggl_f32_out(node, t), scale = ggl_rms_scale_f32(ggl_f32_row(h, t), h->width, node->p.hc.norm_eps);
+        float *mix = ggl_f32_out(node, t),
+              scale = run->k->rms_scale_f32(run->k, ggl_f32_row(h, t), h->width, node->p.hc.norm_eps);
         for (int64_t j = 0; j < n_mix; j++) mix[j] *= scale;
-        if (node->p.hc.iters) ggl_hc_split_f32(mix, node->p.hc.base, node->p.hc.scale, hc, node->p.hc.iters, node->p.hc.eps);
-        else ggl_hc_head_f32(mix, node->p.hc.base, node->p.hc.scale[0], hc, node->p.hc.eps);
+        if (node->p.hc.iters)
+            run->k->hc_split_f32(mix, node->p.hc.base, node->p.hc.scale, hc, node->p.hc.iters,
+                                 node->p.hc.eps);
+        else
+            run->k->hc_head_f32(mix, node->p.hc.base, node->p.hc.scale[0], hc, node->p.hc.eps);
     }
 }
 
@@ -74,8 +75,8 @@ static void run_pre(const struct ggl_node *node, const struct ggl_run *run, int 
     int64_t at, last, t, begin, end;
     ggl_share(run->n_tokens * node->width, run->ith, run->nth, &at, &last);
     while (next_piece(node->width, &at, last, &t, &begin, &end))
-        ggl_hc_pre_f32(ggl_f32_out(node, t), ggl_f32_row(node->src[0], t), ggl_f32_row(node->src[1], t), node->p.hc.hc,
-                       node->width, begin, end);
+        run->k->hc_pre_f32(ggl_f32_out(node, t), ggl_f32_row(node->src[0], t), ggl_f32_row(node->src[1], t),
+                           node->p.hc.hc, node->width, begin, end);
 }
 
 static const struct ggl_op op_pre = {"hc_pre", 1, NULL, run_pre};
@@ -96,8 +97,8 @@ static void run_post(const struct ggl_node *node, const struct ggl_run *run, int
     ggl_share(run->n_tokens * n, run->ith, run->nth, &at, &last);
     while (next_piece(n, &at, last, &t, &begin, &end)) {
         const float *mix = ggl_f32_row(node->src[2], t);
-        ggl_hc_post_f32(ggl_f32_out(node, t), ggl_f32_row(node->src[0], t), ggl_f32_row(node->src[1], t), mix + hc,
-                        mix + 2 * hc, hc, n, begin, end);
+        run->k->hc_post_f32(ggl_f32_out(node, t), ggl_f32_row(node->src[0], t), ggl_f32_row(node->src[1], t),
+                            mix + hc, mix + 2 * hc, hc, n, begin, end);
     }
 }
 

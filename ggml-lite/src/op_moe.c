@@ -9,10 +9,6 @@
 
 #include <string.h>
 
-#include "kernels/mul_mat/mul_mat.h"
-#include "kernels/router/router.h"
-#include "kernels/swiglu/swiglu.h"
-
 enum { ROWS = 16, MAX_USED = 64 };
 
 /* ---- router */
@@ -22,7 +18,7 @@ static void run_score(const struct ggl_node *node, const struct ggl_run *run, in
     (void)phase;
     int64_t begin, end;
     ggl_share(run->n_tokens * node->width, run->ith, run->nth, &begin, &end);
-    ggl_router_score_f32(ggl_f32_out(node, 0) + begin, ggl_f32_row(node->src[0], 0) + begin, end - begin);
+    run->k->router_score_f32(ggl_f32_out(node, 0) + begin, ggl_f32_row(node->src[0], 0) + begin, end - begin);
 }
 
 static const struct ggl_op op_score = {"router_score", 1, NULL, run_score};
@@ -44,7 +40,8 @@ static void run_route(const struct ggl_node *node, const struct ggl_run *run, in
             int64_t token = ((const int32_t *)(const void *)node->src[1]->data)[t];
             memcpy(out, node->p.router.table + token * n_used, (size_t)n_used * 4);
         } else {
-            ggl_router_top_k(out, n_used, ggl_f32_row(node->src[0], t), node->p.router.bias, (int)node->src[0]->width);
+            run->k->router_top_k(out, n_used, ggl_f32_row(node->src[0], t), node->p.router.bias,
+                                 (int)node->src[0]->width);
         }
     }
 }
@@ -67,9 +64,9 @@ static void run_gains(const struct ggl_node *node, const struct ggl_run *run, in
     int64_t begin, end;
     ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
     for (int64_t t = begin; t < end; t++)
-        ggl_router_gains_f32(ggl_f32_out(node, t), ggl_f32_row(node->src[0], t),
-                             (const int32_t *)(const void *)node->src[1]->data + t * node->width, (int)node->width,
-                             node->p.router.scale);
+        run->k->router_gains_f32(ggl_f32_out(node, t), ggl_f32_row(node->src[0], t),
+                                 (const int32_t *)(const void *)node->src[1]->data + t * node->width,
+                                 (int)node->width, node->p.router.scale);
 }
 
 static const struct ggl_op op_gains = {"router_gains", 1, NULL, run_gains};
@@ -153,11 +150,13 @@ static void gate_and_up(const struct ggl_node *node, const struct ggl_run *run, 
         float *g = s->tile, *u = s->tile + n * ROWS;
         for (int64_t r = begin; r < end && !ggl_run_cancelled(run); r += ROWS) {
             int64_t rows = end - r < ROWS ? end - r : ROWS;
-            ggl_mul_mat_f32(gate, e, r, r + rows, ggl_f32_row(node->src[0], 0), n_embd, s->token + from, n, g, ROWS, s->mat);
-            ggl_mul_mat_f32(up, e, r, r + rows, ggl_f32_row(node->src[0], 0), n_embd, s->token + from, n, u, ROWS, s->mat);
+            run->k->mul_mat_f32(run->k, gate, e, r, r + rows, ggl_f32_row(node->src[0], 0), n_embd,
+                                s->token + from, n, g, ROWS, s->mat);
+            run->k->mul_mat_f32(run->k, up, e, r, r + rows, ggl_f32_row(node->src[0], 0), n_embd,
+                                s->token + from, n, u, ROWS, s->mat);
             for (int64_t i = 0; i < n; i++)
-                ggl_swiglu_f32(s->act + (from + i) * n_ff + r, g + i * ROWS, u + i * ROWS, node->p.moe.limit,
-                               s->gain[from + i], rows);
+                run->k->swiglu_f32(s->act + (from + i) * n_ff + r, g + i * ROWS, u + i * ROWS,
+                                   node->p.moe.limit, s->gain[from + i], rows);
         }
     }
 }
@@ -172,7 +171,8 @@ static void down_and_sum(const struct ggl_node *node, const struct ggl_run *run,
         int64_t from = s->first[e], n = s->first[e + 1] - from;
         for (int64_t r = begin; n && r < end && !ggl_run_cancelled(run); r += ROWS) {
             int64_t rows = end - r < ROWS ? end - r : ROWS;
-            ggl_mul_mat_f32(down, e, r, r + rows, s->act + from * n_ff, n_ff, NULL, n, s->tile, ROWS, s->mat);
+            run->k->mul_mat_f32(run->k, down, e, r, r + rows, s->act + from * n_ff, n_ff, NULL, n, s->tile,
+                                ROWS, s->mat);
             for (int64_t i = 0; i < n; i++) {
                 float *y = ggl_f32_out(node, s->token[from + i]) + r;
                 for (int64_t j = 0; j < rows; j++) y[j] += s->tile[i * ROWS + j];

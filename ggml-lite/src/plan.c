@@ -101,6 +101,7 @@ enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struc
     }
     g->arena_bytes = bytes;
     g->team = team;
+    ggl_kernels_pick(&g->kernels, ggl_cpu_isa());
     for (int i = 0; i < g->n_nodes; i++)
         if (g->nodes[i]->op) g->nodes[i]->data = g->arena + g->nodes[i]->offset;
     return GGL_OK;

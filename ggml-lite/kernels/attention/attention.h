@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+struct ggl_kernels;
+
 #define GGL_ATTENTION_TILE 64
 
 struct ggl_attention_state {
@@ -21,10 +23,11 @@ struct ggl_attention_state {
     float *sum;  /* [n_head] */
 };
 
-void ggl_attention_begin(struct ggl_attention_state *s);
+typedef void ggl_attention_begin_fn(struct ggl_attention_state *s);
 /* q [n_head][n_dim], rows [n][n_dim], 1 <= n <= GGL_ATTENTION_TILE */
-void ggl_attention_tile(struct ggl_attention_state *s, const float *q, const float *rows, int n);
+typedef void ggl_attention_tile_fn(const struct ggl_kernels *k, struct ggl_attention_state *s, const float *q,
+                                   const float *rows, int n);
 /* out [n_head][n_dim]: acc / (sum + exp(sink - max)) */
-void ggl_attention_end(const struct ggl_attention_state *s, const float *sinks, float *out);
+typedef void ggl_attention_end_fn(const struct ggl_attention_state *s, const float *sinks, float *out);
 
 #endif

@@ -1,9 +1,8 @@
-#include "kernels/attention/attention.h"
+#include "kernels/kernels.h"
 
 #include "kernels/math/math.h"
-#include "kernels/vec/vec.h"
 
-void ggl_attention_begin(struct ggl_attention_state *s)
+void ggl_attention_begin_ref(struct ggl_attention_state *s)
 {
     for (int64_t i = 0; i < (int64_t)s->n_head * s->n_dim; i++) s->acc[i] = 0;
     for (int h = 0; h < s->n_head; h++) {
@@ -12,13 +11,15 @@ void ggl_attention_begin(struct ggl_attention_state *s)
     }
 }
 
-void ggl_attention_tile(struct ggl_attention_state *s, const float *q, const float *rows, int n)
+void ggl_attention_tile_ref(const struct ggl_kernels *k, struct ggl_attention_state *s, const float *q,
+                            const float *rows, int n)
 {
     float score[GGL_ATTENTION_TILE];
     for (int h = 0; h < s->n_head; h++) {
         float *acc = s->acc + (int64_t)h * s->n_dim, max = s->max[h];
         for (int i = 0; i < n; i++) {
-            score[i] = ggl_dot_f32(q + (int64_t)h * s->n_dim, rows + (int64_t)i * s->n_dim, s->n_dim) * s->scale;
+            score[i] =
+                k->dot_f32(q + (int64_t)h * s->n_dim, rows + (int64_t)i * s->n_dim, s->n_dim) * s->scale;
             if (score[i] > max) max = score[i];
         }
         if (max != s->max[h]) {
@@ -30,12 +31,12 @@ void ggl_attention_tile(struct ggl_attention_state *s, const float *q, const flo
         for (int i = 0; i < n; i++) {
             float p = ggl_expf(score[i] - max);
             s->sum[h] += p;
-            ggl_axpy_f32(acc, p, rows + (int64_t)i * s->n_dim, s->n_dim);
+            k->axpy_f32(acc, p, rows + (int64_t)i * s->n_dim, s->n_dim);
         }
     }
 }
 
-void ggl_attention_end(const struct ggl_attention_state *s, const float *sinks, float *out)
+void ggl_attention_end_ref(const struct ggl_attention_state *s, const float *sinks, float *out)
 {
     for (int h = 0; h < s->n_head; h++) {
         /* The sink may exceed every score: take it into the maximum. */

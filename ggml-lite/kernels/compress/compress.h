@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* values[j], scores[j]: candidate j's channels [n], j < n_candidates.  out [n]; scratch [2 * n] floats. */
-void ggl_compress_pool_f32(float *out, const float *const *values, const float *const *scores, int n_candidates,
-                           int64_t n, float *scratch);
+typedef void ggl_compress_pool_f32_fn(float *out, const float *const *values, const float *const *scores,
+                                      int n_candidates, int64_t n, float *scratch);
 
 #endif

@@ -1,9 +1,9 @@
-#include "kernels/compress/compress.h"
+#include "kernels/kernels.h"
 
 #include "kernels/math/math.h"
 
-void ggl_compress_pool_f32(float *out, const float *const *values, const float *const *scores, int n_candidates,
-                           int64_t n, float *scratch)
+void ggl_compress_pool_f32_ref(float *out, const float *const *values, const float *const *scores,
+                               int n_candidates, int64_t n, float *scratch)
 {
     float *max = scratch, *sum = scratch + n;
     for (int64_t c = 0; c < n; c++) max[c] = scores[0][c];

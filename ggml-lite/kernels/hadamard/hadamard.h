@@ -4,6 +4,6 @@
 
 #include <stdint.h>
 
-void ggl_hadamard_f32(float *x, int32_t n);
+typedef void ggl_hadamard_f32_fn(float *x, int32_t n);
 
 #endif

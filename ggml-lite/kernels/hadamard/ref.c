@@ -1,8 +1,8 @@
-#include "kernels/hadamard/hadamard.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 
-void ggl_hadamard_f32(float *x, int32_t n)
+void ggl_hadamard_f32_ref(float *x, int32_t n)
 {
     for (int32_t h = 1; h < n; h *= 2) {
         for (int32_t i = 0; i < n; i += 2 * h) {

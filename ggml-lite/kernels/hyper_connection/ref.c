@@ -1,4 +1,4 @@
-#include "kernels/hyper_connection/hyper_connection.h"
+#include "kernels/kernels.h"
 
 #include "kernels/math/math.h"
 
@@ -22,7 +22,7 @@ static void normalise(float *c, int hc, int line, int step, float eps)
     }
 }
 
-void ggl_hc_split_f32(float *mix, const float *base, const float *scale, int hc, int iters, float eps)
+void ggl_hc_split_f32_ref(float *mix, const float *base, const float *scale, int hc, int iters, float eps)
 {
     float *c = mix + 2 * hc;
     for (int j = 0; j < hc; j++) {
@@ -38,12 +38,13 @@ void ggl_hc_split_f32(float *mix, const float *base, const float *scale, int hc,
     }
 }
 
-void ggl_hc_head_f32(float *mix, const float *base, float scale, int hc, float eps)
+void ggl_hc_head_f32_ref(float *mix, const float *base, float scale, int hc, float eps)
 {
     for (int j = 0; j < hc; j++) mix[j] = ggl_sigmoid(mix[j] * scale + base[j]) + eps;
 }
 
-void ggl_hc_pre_f32(float *y, const float *h, const float *mix, int hc, int64_t n, int64_t begin, int64_t end)
+void ggl_hc_pre_f32_ref(float *y, const float *h, const float *mix, int hc, int64_t n, int64_t begin,
+                        int64_t end)
 {
     for (int64_t i = begin; i < end; i++) {
         float sum = mix[0] * h[i];
@@ -52,8 +53,8 @@ void ggl_hc_pre_f32(float *y, const float *h, const float *mix, int hc, int64_t 
     }
 }
 
-void ggl_hc_post_f32(float *out, const float *x, const float *h, const float *post, const float *comb, int hc, int64_t n,
-                     int64_t begin, int64_t end)
+void ggl_hc_post_f32_ref(float *out, const float *x, const float *h, const float *post, const float *comb,
+                         int hc, int64_t n, int64_t begin, int64_t end)
 {
     for (int k = 0; k < hc; k++) {
         float *o = out + k * n;

@@ -7,8 +7,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ggl_kernels;
+
 /* sum_h weights[h] * max(0, q[h] . key), heads in ascending order.  q [n_head][n_dim]. */
-float ggl_index_score_f32(const float *q, const float *weights, const float *key, int n_head, int n_dim);
+typedef float ggl_index_score_f32_fn(const struct ggl_kernels *k, const float *q, const float *weights,
+                                     const float *key, int n_head, int n_dim);
 
 /* The best `cap` of a stream of (score, entry), entries ascending; a tie goes to the lower entry.  A NaN score
  * counts as the lowest. */

@@ -5,15 +5,20 @@
  *   y  y[t * y_stride + row - row0]
  *   scratch  ggl_mul_mat_scratch(w->ne[0]) bytes
  *
- * Each y is one ggl_dot_f32 of the decoded row: its bits depend on the row and the vector only.
+ * Each y is one dot_f32 of the decoded row: its bits depend on the row and the vector only.
  */
 #ifndef GGL_KERNEL_MUL_MAT_H
 #define GGL_KERNEL_MUL_MAT_H
 
 #include "ggml-lite/tensor.h"
 
+struct ggl_kernels;
+
 uint64_t ggl_mul_mat_scratch(int64_t n_in);
-void ggl_mul_mat_f32(const struct ggl_tensor *w, int64_t slice, int64_t row0, int64_t row1, const float *x,
-                     int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride,
-                     void *scratch);
+
+typedef void ggl_mul_mat_f32_fn(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice,
+                                int64_t row0, int64_t row1, const float *x, int64_t x_stride,
+                                const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride,
+                                void *scratch);
+
 #endif

@@ -2,9 +2,7 @@
  * A tile of rows is decoded once and then meets every token, so that a large
  * prefill reads its activations once a tile and not once a row.
  */
-#include "kernels/mul_mat/mul_mat.h"
-
-#include "kernels/vec/vec.h"
+#include "kernels/kernels.h"
 
 enum { TILE_BYTES = 128 * 1024, TILE_ROWS = 16 };
 
@@ -19,9 +17,9 @@ uint64_t ggl_mul_mat_scratch(int64_t n_in)
     return (uint64_t)(tile_rows(n_in) * n_in) * 4;
 }
 
-void ggl_mul_mat_f32(const struct ggl_tensor *w, int64_t slice, int64_t row0, int64_t row1, const float *x,
-                     int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride,
-                     void *scratch)
+void ggl_mul_mat_f32_ref(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0,
+                         int64_t row1, const float *x, int64_t x_stride, const int32_t *index,
+                         int64_t n_tokens, float *y, int64_t y_stride, void *scratch)
 {
     int64_t n_in = w->ne[0], rows = n_tokens == 1 ? 1 : tile_rows(n_in);
     float *tile = scratch;
@@ -30,7 +28,8 @@ void ggl_mul_mat_f32(const struct ggl_tensor *w, int64_t slice, int64_t row0, in
         for (int64_t i = 0; i < n; i++) ggl_tensor_decode_row(w, slice, r + i, tile + i * n_in);
         for (int64_t t = 0; t < n_tokens; t++) {
             const float *v = x + (index ? index[t] : t) * x_stride;
-            for (int64_t i = 0; i < n; i++) y[t * y_stride + r - row0 + i] = ggl_dot_f32(tile + i * n_in, v, n_in);
+            for (int64_t i = 0; i < n; i++)
+                y[t * y_stride + r - row0 + i] = k->dot_f32(tile + i * n_in, v, n_in);
         }
     }
 }

@@ -4,9 +4,12 @@
 
 #include <stdint.h>
 
-void ggl_rms_norm_f32(float *y, const float *x, const float *w, int64_t n, float eps);
+struct ggl_kernels;
+
+typedef void ggl_rms_norm_f32_fn(const struct ggl_kernels *k, float *y, const float *x, const float *w,
+                                 int64_t n, float eps);
 
 /* 1 / sqrt(mean(x * x) + eps) */
-float ggl_rms_scale_f32(const float *x, int64_t n, float eps);
+typedef float ggl_rms_scale_f32_fn(const struct ggl_kernels *k, const float *x, int64_t n, float eps);
 
 #endif

@@ -1,8 +1,8 @@
-#include "kernels/rope/rope.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 
-void ggl_rope_angles(float *table, const float *freqs, int n_freq, int64_t pos)
+void ggl_rope_angles_ref(float *table, const float *freqs, int n_freq, int64_t pos)
 {
     for (int i = 0; i < n_freq; i++) {
         float angle = (float)pos * freqs[i];
@@ -11,7 +11,7 @@ void ggl_rope_angles(float *table, const float *freqs, int n_freq, int64_t pos)
     }
 }
 
-void ggl_rope_f32(float *x, const float *table, int n_rope, bool inverse)
+void ggl_rope_f32_ref(float *x, const float *table, int n_rope, bool inverse)
 {
     for (int i = 0; i < n_rope; i += 2) {
         float c = table[i], s = inverse ? -table[i + 1] : table[i + 1];

@@ -9,9 +9,9 @@
 
 /* table[2i], table[2i + 1] = cos, sin of (float)pos * freqs[i].  The product is rounded to float first, as the model
  * was trained; sine and cosine of that float are then exact to the last bit but rounding. */
-void ggl_rope_angles(float *table, const float *freqs, int n_freq, int64_t pos);
+typedef void ggl_rope_angles_fn(float *table, const float *freqs, int n_freq, int64_t pos);
 
 /* Rotate n_rope elements in place. */
-void ggl_rope_f32(float *x, const float *table, int n_rope, bool inverse);
+typedef void ggl_rope_f32_fn(float *x, const float *table, int n_rope, bool inverse);
 
 #endif

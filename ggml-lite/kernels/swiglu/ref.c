@@ -1,8 +1,8 @@
-#include "kernels/swiglu/swiglu.h"
+#include "kernels/kernels.h"
 
 #include "kernels/math/math.h"
 
-void ggl_swiglu_f32(float *y, const float *gate, const float *up, float limit, float gain, int64_t n)
+void ggl_swiglu_f32_ref(float *y, const float *gate, const float *up, float limit, float gain, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         float g = gate[i], u = up[i];

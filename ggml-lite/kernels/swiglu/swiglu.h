@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
-void ggl_swiglu_f32(float *y, const float *gate, const float *up, float limit, float gain, int64_t n);
+typedef void ggl_swiglu_f32_fn(float *y, const float *gate, const float *up, float limit, float gain,
+                               int64_t n);
 
 #endif

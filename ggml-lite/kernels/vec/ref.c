@@ -1,6 +1,5 @@
 /* Plain C; compilers turn the lane loops into vector code without reordering anything. */
-#include "kernels/vec/vec.h"
-
+#include "kernels/kernels.h"
 #include <string.h>
 
 static float add_lanes(const float acc[GGL_LANES])
@@ -12,7 +11,7 @@ static float add_lanes(const float acc[GGL_LANES])
     return s[0];
 }
 
-float ggl_dot_f32(const float *a, const float *b, int64_t n)
+float ggl_dot_f32_ref(const float *a, const float *b, int64_t n)
 {
     float acc[GGL_LANES] = {0};
     int64_t i = 0;
@@ -22,7 +21,7 @@ float ggl_dot_f32(const float *a, const float *b, int64_t n)
     return add_lanes(acc);
 }
 
-void ggl_axpy_f32(float *y, float a, const float *x, int64_t n)
+void ggl_axpy_f32_ref(float *y, float a, const float *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
 }

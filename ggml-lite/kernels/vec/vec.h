@@ -11,9 +11,9 @@
 #define GGL_LANES 16
 
 /* sum_i a[i] * b[i] */
-float ggl_dot_f32(const float *a, const float *b, int64_t n);
+typedef float ggl_dot_f32_fn(const float *a, const float *b, int64_t n);
 
 /* y[i] += a * x[i] */
-void ggl_axpy_f32(float *y, float a, const float *x, int64_t n);
+typedef void ggl_axpy_f32_fn(float *y, float a, const float *x, int64_t n);
 
 #endif

@@ -1,0 +1,18 @@
+# Processor-specific kernels: GGL_SIMD is x86, arm or empty.  Without them GGL_PLAIN_C keeps them off every list.
+include(CheckCCompilerFlag)
+set(GGL_SIMD)
+if(GGML_LITE_SIMD AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    # The youngest level: a compiler that knows it knows the others.
+    check_c_compiler_flag("-mavx512f -mavx512bf16" GGL_COMPILER_AVX512)
+    if(GGL_COMPILER_AVX512)
+        set(GGL_SIMD x86)
+    endif()
+elseif(GGML_LITE_SIMD AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    check_c_compiler_flag("-march=armv8.2-a+dotprod+i8mm" GGL_COMPILER_I8MM)
+    if(GGL_COMPILER_I8MM)
+        set(GGL_SIMD arm)
+    endif()
+endif()
+if(NOT GGL_SIMD)
+    target_compile_definitions(ggl_deps INTERFACE GGL_PLAIN_C=1)
+endif()

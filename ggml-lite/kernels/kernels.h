@@ -1,0 +1,73 @@
+/*
+ * The kernels of this machine: one function an operation, picked once.
+ *
+ *     struct ggl_kernels k;
+ *     ggl_kernels_pick(&k, ggl_cpu_isa());
+ *     float sum = k.dot_f32(a, b, n);
+ *
+ * kernels/<folder>/<folder>.h says what an operation does, as a function type ggl_<operation>_fn;
+ * kernels/<folder>/kernels.def lists its implementations, and is the only list: prototypes, the pick, tests and
+ * benchmarks include it.  ref.c has the plain C; x86_<level>.c and arm_<level>.c are built with that level's flags
+ * (kernels.cmake).  Operations made of others take the table and call those through it.
+ */
+#ifndef GGL_KERNELS_H
+#define GGL_KERNELS_H
+
+#include "ggml-lite/cpu.h"
+
+/* Which processor-specific kernels this build has; -DGGML_LITE_SIMD=OFF defines GGL_PLAIN_C. */
+#if defined(__x86_64__) && !defined(GGL_PLAIN_C)
+#define GGL_ARCH_X86 1
+#else
+#define GGL_ARCH_X86 0
+#endif
+#if defined(__aarch64__) && !defined(GGL_PLAIN_C)
+#define GGL_ARCH_ARM64 1
+#else
+#define GGL_ARCH_ARM64 0
+#endif
+
+#include "kernels/attention/attention.h"
+#include "kernels/compress/compress.h"
+#include "kernels/hadamard/hadamard.h"
+#include "kernels/hyper_connection/hyper_connection.h"
+#include "kernels/index/index.h"
+#include "kernels/mul_mat/mul_mat.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rope/rope.h"
+#include "kernels/router/router.h"
+#include "kernels/swiglu/swiglu.h"
+#include "kernels/vec/vec.h"
+
+struct ggl_kernels {
+    ggl_dot_f32_fn *dot_f32;
+    ggl_axpy_f32_fn *axpy_f32;
+    ggl_mul_mat_f32_fn *mul_mat_f32;
+    ggl_rms_norm_f32_fn *rms_norm_f32;
+    ggl_rms_scale_f32_fn *rms_scale_f32;
+    ggl_rope_angles_fn *rope_angles;
+    ggl_rope_f32_fn *rope_f32;
+    ggl_hadamard_f32_fn *hadamard_f32;
+    ggl_hc_split_f32_fn *hc_split_f32;
+    ggl_hc_head_f32_fn *hc_head_f32;
+    ggl_hc_pre_f32_fn *hc_pre_f32;
+    ggl_hc_post_f32_fn *hc_post_f32;
+    ggl_compress_pool_f32_fn *compress_pool_f32;
+    ggl_index_score_f32_fn *index_score_f32;
+    ggl_attention_begin_fn *attention_begin;
+    ggl_attention_tile_fn *attention_tile;
+    ggl_attention_end_fn *attention_end;
+    ggl_router_score_f32_fn *router_score_f32;
+    ggl_router_top_k_fn *router_top_k;
+    ggl_router_gains_f32_fn *router_gains_f32;
+    ggl_swiglu_f32_fn *swiglu_f32;
+};
+
+/* For every operation the first implementation in its list whose levels are all in isa. */
+void ggl_kernels_pick(struct ggl_kernels *k, uint64_t isa);
+
+#define KERNEL(operation, isa, symbol) ggl_##operation##_fn symbol;
+#include "kernels/kernels.def"
+#undef KERNEL
+
+#endif
