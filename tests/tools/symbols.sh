@@ -14,8 +14,14 @@ grep -v '^ggl_' "$tmp/exported" >"$tmp/out" || true
 
 nm -D --undefined-only "$lib" | awk '{ print $NF }' | sed 's/@.*//; s/^__\(.*\)_chk$/\1/' | sort -u >"$tmp/used"
 for name in printf vprintf fprintf vfprintf dprintf puts fputs putc putchar fputc perror psignal stdout stderr stdin \
-    exit _exit _Exit quick_exit abort raise kill atexit on_exit getenv secure_getenv setenv putenv environ signal \
+    exit _exit _Exit quick_exit abort raise kill atexit on_exit secure_getenv setenv putenv environ signal \
     sigaction sigprocmask setlocale uselocale srand rand random system popen fork execve chdir \
     umask strtok strcpy strcat sprintf vsprintf gets alloca longjmp; do
     ! grep -qx "$name" "$tmp/used" || fail "the library uses $name"
 done
+
+# One environment variable is read, in one place.
+grep -rhn 'getenv' "$SOURCE"/quant/src "$SOURCE"/ggml-lite/src "$SOURCE"/ggml-lite/kernels "$SOURCE"/model/src \
+    "$SOURCE"/gguf-convert/src >"$tmp/out" || true
+[ "$(wc -l <"$tmp/out")" -eq 1 ] && grep -q 'getenv("GGL_CPU_DISABLE")' "$tmp/out" ||
+    fail "the library reads the environment"
