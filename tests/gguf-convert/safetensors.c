@@ -195,6 +195,7 @@ static const struct {
     {"{\"z\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"y\":{\"dtype\":\"I8\",\"shape\":[0,4],"
      "\"data_offsets\":[0,0]},\"a\":" OK4 ",\"x\":{\"dtype\":\"I8\",\"shape\":[0],\"data_offsets\":[4,4]}}", 4, 4},
     {"{\"a\\/b\\u00e9\":" OK4 "}", 4, 1},
+    {"{\"\\u4e2d\\ud83d\\ude00\\t\\\"\\\\\":" OK4 "}", 4, 1},
     {"{\"a\":{\"data_offsets\":[0,4],\"shape\":[1],\"dtype\":\"F32\",\"note\":\"unknown\"}}", 4, 1},
     {"{ \"a\" : { \"dtype\" : \"F32\" , \"shape\" : [ 1 ] , \"data_offsets\" : [ 0 , 4 ] } } \n", 4, 1},
 };
