@@ -1,11 +1,12 @@
-/* The bytes of output tensors, in pieces of about a megabyte; only permuted ones pass through a buffer. */
+/* The bytes of output tensors, in pieces; only permuted ones pass through a buffer. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "gguf-convert/convert.h"
 
-#define PIECE_BYTES (1u << 20)
+#define PIECE_BYTES  (256u << 10)
+#define BUFFER_BYTES (16u << 10) /* stays in the first cache */
 
 volatile sig_atomic_t convert_stop;
 
@@ -45,7 +46,7 @@ static enum ggl_status emit_mxfp4(const struct ggl_tensor *t, int64_t slice, uin
                                   void *user, struct ggl_error *err)
 {
     const uint64_t row = (uint64_t)t->ne[0] / 32 * 17;
-    const int64_t most = row < PIECE_BYTES ? (int64_t)(PIECE_BYTES / row) : 1;
+    const int64_t most = row < BUFFER_BYTES ? (int64_t)(BUFFER_BYTES / row) : 1;
     const uint8_t *codes = ggl_tensor_slice(t, slice), *scales = ggl_tensor_scale_slice(t, slice);
     for (int64_t r = 0, n; r < t->ne[1]; r += n) {
         n = t->ne[1] - r < most ? t->ne[1] - r : most;
@@ -65,7 +66,7 @@ static enum ggl_status emit_ids(const struct ggl_tensor *t, uint8_t *buffer, emi
     const int64_t *ids = (const int64_t *)(const void *)t->data;
     uint64_t total = (uint64_t)t->ne[0] * (uint64_t)t->ne[1];
     for (uint64_t i = 0, n; i < total; i += n) {
-        n = total - i < PIECE_BYTES / 4 ? total - i : PIECE_BYTES / 4;
+        n = total - i < BUFFER_BYTES / 4 ? total - i : BUFFER_BYTES / 4;
         if (convert_stop) return stopped(err);
         for (uint64_t k = 0; k < n; k++) {
             int32_t id = (int32_t)ids[i + k];
@@ -105,7 +106,7 @@ enum ggl_status emit_item(const struct plan *p, uint64_t i, emit_sink *sink, voi
     if (!item->bytes) return GGL_OK;
     if (item->kind == ITEM_MXFP4 || item->kind == ITEM_IDS) {
         uint64_t row = (uint64_t)item->source->ne[0] * 4; /* more than a row of either */
-        buffer = malloc(row > PIECE_BYTES ? (size_t)row : PIECE_BYTES);
+        buffer = malloc(row > BUFFER_BYTES ? (size_t)row : BUFFER_BYTES);
         if (!buffer) {
             return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: buffer", item->source->name);
         }

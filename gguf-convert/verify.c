@@ -8,14 +8,15 @@
 #include <string.h>
 #include "gguf-convert/convert.h"
 
-#define PIECE_BYTES (1u << 20)
+#define PIECE_BYTES  (256u << 10)
+#define BUFFER_BYTES (16u << 10)
 
 struct verifier {
     const struct ggl_gguf *file;
     struct ggl_error *err;
     struct cli_progress progress;
     uint64_t done;
-    uint8_t *buffer; /* PIECE_BYTES */
+    uint8_t *buffer; /* BUFFER_BYTES */
 };
 
 static enum ggl_status differs(const struct verifier *v, const char *name, const char *what, const char *found,
@@ -96,13 +97,13 @@ static enum ggl_status verify_plane(struct verifier *v, const struct ggl_tensor 
     return GGL_OK;
 }
 
-/* MXFP4 blocks back to codes and scales, a row or less at a time. */
+/* MXFP4 blocks back to codes and scales. */
 static enum ggl_status verify_mxfp4(struct verifier *v, const struct ggl_tensor *t, const struct ggl_tensor *from,
                                     int64_t slice)
 {
     const uint8_t *blocks = ggl_tensor_slice(t, slice), *codes = ggl_tensor_slice(from, slice);
     const uint8_t *scales = ggl_tensor_scale_slice(from, slice);
-    const uint64_t groups = (uint64_t)(from->ne[0] / 32) * (uint64_t)from->ne[1], most = PIECE_BYTES / 17;
+    const uint64_t groups = (uint64_t)(from->ne[0] / 32) * (uint64_t)from->ne[1], most = BUFFER_BYTES / 17;
     for (uint64_t g = 0, n; g < groups; g += n) {
         n = groups - g < most ? groups - g : most;
         uint8_t *back_scales = v->buffer + n * 16;
@@ -194,7 +195,7 @@ enum ggl_status verify_output(const struct plan *p, const char *path, bool quiet
     struct ggl_gguf *file;
     enum ggl_status s = ggl_gguf_open(path, NULL, &file, err);
     if (s) return s;
-    struct verifier v = {.file = file, .err = err, .buffer = malloc(PIECE_BYTES)};
+    struct verifier v = {.file = file, .err = err, .buffer = malloc(BUFFER_BYTES)};
     if (!v.buffer) {
         s = ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "buffer");
     } else {

@@ -173,6 +173,8 @@ static const struct change broken[] = {
     {INDEX, WEIGHTS "\"a/../model.safetensors\"}}", NULL, 0, 0, BROKEN, "without a folder"},
     {INDEX, WEIGHTS "\"./model.safetensors\"}}", NULL, 0, 0, BROKEN, "without a folder"},
     {INDEX, WEIGHTS "\"C:\\\\model.safetensors\"}}", NULL, 0, 0, BROKEN, "without a folder"},
+    {INDEX, WEIGHTS "\"a\\\\model.safetensors\"}}", NULL, 0, 0, BROKEN, "without a folder"},
+    {INDEX, WEIGHTS "\"C:model.safetensors\"}}", NULL, 0, 0, BROKEN, "without a folder"},
     {INDEX, WEIGHTS "\"..\"}}", NULL, 0, 0, BROKEN, "without a folder"},
     {INDEX, WEIGHTS "\"model.safetensors\\u0000.x\"}}", NULL, 0, 0, BROKEN, "JSON text"},
     {INDEX, WEIGHTS "\"a\\nb.safetensors\"}}", NULL, 0, 0, BROKEN, "without a folder"},

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 enum {
-    LAYERS = 3, EMBD = 64, VOCAB = 64, HEADS = 2, HEAD = 80, ROPE = 16, Q_RANK = 32, GROUPS = 2, O_RANK = 16,
-    INDEX_HEADS = 2, INDEX_HEAD = 32, EXPERTS = 2, USED = 2, FF = 32, HASH = 1, HC = 4, MIX = (2 + HC) * HC, MARKOV = 8,
+    LAYERS = 3, EMBD = 64, HEADS = 2, HEAD = 80, ROPE = 16, Q_RANK = 32, GROUPS = 2, O_RANK = 16,
+    INDEX_HEADS = 2, INDEX_HEAD = 32, EXPERTS = 2, USED = 2, HASH = 1, HC = 4, MIX = (2 + HC) * HC, MARKOV = 8,
 };
 static const int ratios[] = {0, 4, 128};
 
@@ -219,16 +219,16 @@ static void add_block(struct ckpt *ck, const char *p, int ratio, bool hash)
         add(ck, p, i ? "hc_ffn_scale" : "hc_attn_scale", "F32", 3, 0);
     }
     add(ck, p, "ffn.gate.weight", "BF16", EXPERTS, EMBD);
-    if (hash) add(ck, p, "ffn.gate.tid2eid", "I64", VOCAB, USED);
+    if (hash) add(ck, p, "ffn.gate.tid2eid", "I64", ck->vocab, USED);
     else add(ck, p, "ffn.gate.bias", "F32", EXPERTS, 0);
     for (int e = 0; e < EXPERTS; e++) {
-        add_expert(ck, p, e, "w1", FF, EMBD);
-        add_expert(ck, p, e, "w2", EMBD, FF);
-        add_expert(ck, p, e, "w3", FF, EMBD);
+        add_expert(ck, p, e, "w1", ck->ff, EMBD);
+        add_expert(ck, p, e, "w2", EMBD, ck->ff);
+        add_expert(ck, p, e, "w3", ck->ff, EMBD);
     }
-    add_fp8(ck, p, "ffn.shared_experts.w1", FF, EMBD);
-    add_fp8(ck, p, "ffn.shared_experts.w2", EMBD, FF);
-    add_fp8(ck, p, "ffn.shared_experts.w3", FF, EMBD);
+    add_fp8(ck, p, "ffn.shared_experts.w1", ck->ff, EMBD);
+    add_fp8(ck, p, "ffn.shared_experts.w2", EMBD, ck->ff);
+    add_fp8(ck, p, "ffn.shared_experts.w3", ck->ff, EMBD);
 }
 
 static void add_prediction(struct ckpt *ck)
@@ -252,8 +252,8 @@ static void add_prediction(struct ckpt *ck)
         }
         if (i != ck->options.dspark - 1) continue;
         add_head(ck, p);
-        add(ck, p, "markov_head.markov_w1.weight", "BF16", VOCAB, MARKOV);
-        add(ck, p, "markov_head.markov_w2.weight", "BF16", VOCAB, MARKOV);
+        add(ck, p, "markov_head.markov_w1.weight", "BF16", ck->vocab, MARKOV);
+        add(ck, p, "markov_head.markov_w2.weight", "BF16", ck->vocab, MARKOV);
         add(ck, p, "confidence_head.proj.weight", "BF16", 1, EMBD + MARKOV);
     }
 }
@@ -274,8 +274,8 @@ static void add_config(struct ckpt *ck)
                 {"head_dim", HEAD}, {"qk_rope_head_dim", ROPE}, {"q_lora_rank", Q_RANK}, {"o_groups", GROUPS},
                 {"o_lora_rank", O_RANK}, {"sliding_window", 8}, {"index_n_heads", INDEX_HEADS},
                 {"index_head_dim", INDEX_HEAD}, {"index_topk", 4}, {"n_routed_experts", EXPERTS},
-                {"num_experts_per_tok", USED}, {"moe_intermediate_size", FF}, {"num_hash_layers", HASH},
-                {"vocab_size", VOCAB}, {"bos_token_id", 0}, {"eos_token_id", 1}, {"hc_mult", HC},
+                {"num_experts_per_tok", USED}, {"num_hash_layers", HASH},
+                {"bos_token_id", 0}, {"eos_token_id", 1}, {"hc_mult", HC},
                 {"hc_sinkhorn_iters", 20}, {"max_position_embeddings", 1048576}, {"n_shared_experts", 1},
                 {"num_key_value_heads", 1}, {"num_nextn_predict_layers", 1}, {"rope_theta", 10000},
                 {"compress_rope_theta", 160000}};
@@ -291,6 +291,8 @@ static void add_config(struct ckpt *ck)
                                 "\"scale_fmt\": \"ue8m0\", \"weight_block_size\": [128, 128]}"}};
     for (size_t i = 0; i < sizeof(ints) / sizeof(ints[0]); i++) set_int(ck, ints[i].key, ints[i].value);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) ckpt_set(ck, texts[i][0], texts[i][1]);
+    set_int(ck, "vocab_size", (int)ck->vocab);
+    set_int(ck, "moe_intermediate_size", (int)ck->ff);
     if (!ck->options.dspark) return;
     ckpt_set(ck, "compress_ratios", "[0, 4, 128, 0, 0, 0]");
     set_int(ck, "dspark_block_size", 5);
@@ -306,13 +308,15 @@ struct ckpt *ckpt_new(const struct ckpt_options *options)
     CHECK(ck);
     ck->options = *options;
     ck->rng = 0x9e3779b9u ^ (options->seed * 2654435761u);
-    ckpt_add(ck, "embed.weight", "BF16", VOCAB, EMBD);
+    ck->vocab = options->wide ? 4200 : 64;
+    ck->ff = options->wide ? 512 : 32;
+    ckpt_add(ck, "embed.weight", "BF16", ck->vocab, EMBD);
     for (int i = 0; i < LAYERS; i++) {
         snprintf(p, sizeof(p), "layers.%d.", i);
         add_block(ck, p, ratios[i], i < HASH);
     }
     add_head(ck, "");
-    ckpt_add(ck, "head.weight", "BF16", VOCAB, EMBD);
+    ckpt_add(ck, "head.weight", "BF16", ck->vocab, EMBD);
     add_prediction(ck);
     add_config(ck);
     return ck;

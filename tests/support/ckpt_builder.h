@@ -24,6 +24,7 @@ struct ckpt_options {
     enum ckpt_experts experts;
     int shards; /* 0: one file, named model.safetensors, when there is no index */
     bool no_index;
+    bool wide; /* 4200 tokens and 512 inner dimensions: tensors that do not pass in one piece */
     uint32_t seed;
 };
 
@@ -46,6 +47,7 @@ struct ckpt {
     int n_config;
     char *index;     /* written instead of the right one */
     char *tokenizer; /* NULL: no tokenizer.json */
+    uint64_t vocab, ff;
     uint32_t rng;
 };
 
