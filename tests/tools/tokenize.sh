@@ -47,6 +47,11 @@ mkdir "$tmp/model"
 cp "$small" "$tmp/model/tokenizer.json"
 head -n 50 "$tmp/texts" | "$tool" -m "$tmp/model" | tr -d ' ' >"$tmp/got"
 head -n 50 "$tmp/ids" | cmp - "$tmp/got" || fail "-m FOLDER"
+"$BIN/ggl-make-model" "$tmp/random" --preset micro -q >/dev/null
+cp "$small" "$tmp/random/tokenizer.json"
+"$BIN/gguf-convert" "$tmp/random" "$tmp/random.gguf" --no-mtp -q
+"$tool" -m "$tmp/random.gguf" <"$tmp/texts" | tr -d ' ' >"$tmp/got"
+cmp "$tmp/got" "$tmp/ids" || fail "-m GGUF: ids differ"
 status 66 "$tool" -m "$tmp/model/none.gguf" </dev/null
 one_line ggl-tokenize
 status 66 "$tool" -m "$tmp" </dev/null
