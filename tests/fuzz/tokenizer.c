@@ -1,7 +1,7 @@
 /*
- * Any bytes as text: they come back unchanged, counting agrees with writing, and the detokenizer gives valid UTF-8
- * however its input is cut.  The vocabulary has merges of letters, spaces, CJK and invalid bytes, and added tokens
- * that overlap.
+ * Any bytes as text: they come back unchanged, counting agrees with writing, and the detokenizer gives valid
+ * UTF-8 however its input is cut.  The vocabulary has merges of letters, spaces, CJK and invalid bytes, and
+ * added tokens that overlap.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,16 +32,21 @@ static struct ggl_tokenizer *make(void)
     uint32_t n = 0, n_merges = 0, other = 256;
     for (uint32_t b = 0; b < N_BYTES; b++) {
         uint32_t code = (b >= '!' && b <= '~') || (b >= 0xA1 && b != 0xAD) ? b : other++;
-        if (code < 128) texts[n][0] = (char)code;
-        else texts[n][0] = (char)(0xC0 | code >> 6), texts[n][1] = (char)(0x80 | (code & 63));
+        if (code < 128)
+            texts[n][0] = (char)code;
+        else
+            texts[n][0] = (char)(0xC0 | code >> 6), texts[n][1] = (char)(0x80 | (code & 63));
         add(&n, GGL_TOKEN_NORMAL);
     }
     for (uint32_t i = 0; i < 200; i++) {
-        uint32_t left = i < 100 ? often[i / 10] : N_BYTES + i % 97, right = i < 100 ? often[i % 10] : N_BYTES + i % 89;
+        uint32_t left = i < 100 ? often[i / 10] : N_BYTES + i % 97,
+                 right = i < 100 ? often[i % 10] : N_BYTES + i % 89;
         strcat(strcpy(texts[n], texts[left]), texts[right]);
-        merges[n_merges++] = (struct ggl_vocab_merge){texts[left], texts[right], strlen(texts[left]), strlen(texts[right])};
+        merges[n_merges++] =
+            (struct ggl_vocab_merge){texts[left], texts[right], strlen(texts[left]), strlen(texts[right])};
         bool known = false;
-        for (uint32_t k = 0; k < n; k++) known |= !strcmp(texts[k], texts[n]);
+        for (uint32_t k = 0; k < n; k++)
+            known |= !strcmp(texts[k], texts[n]);
         if (!known) add(&n, GGL_TOKEN_NORMAL);
     }
     for (int i = 0; i < N_ADDED; i++) {
@@ -60,7 +65,8 @@ static void check(const struct ggl_tokenizer *t, const uint8_t *data, size_t siz
     char *shown = malloc(3 * (size + 4) + 12);
     if (!ids || !shown) abort();
     int64_t n = ggl_tokenize(t, (const char *)data, size, special, ids, (int64_t)size, NULL);
-    if (n < 0 || n > (int64_t)size || n != ggl_tokenize(t, (const char *)data, size, special, NULL, 0, NULL)) abort();
+    if (n < 0 || n > (int64_t)size || n != ggl_tokenize(t, (const char *)data, size, special, NULL, 0, NULL))
+        abort();
 
     struct ggl_detokenizer d = {{0}, 0};
     size_t at = 0, n_shown = 0;

@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char text[] = "Hello <think> \xE4\xBD\xA0\xE5\xA5\xBD  12345\r\n \xFF ~!abababababababababababababababababababababab"
+    static const char text[] = "Hello <think> \xE4\xBD\xA0\xE5\xA5\xBD  12345\r\n \xFF "
+                               "~!abababababababababababababababababababababab"
                                "ababababababababababababababababababababababababab";
     struct ggl_tokenizer *t = NULL;
     struct ggl_error err = {0};

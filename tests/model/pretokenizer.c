@@ -1,6 +1,6 @@
 /*
- * The scans of the pre-tokenizer against the regular expressions that they stand for, run by a matcher that is
- * slow and plain: every repetition is greedy and gives back one character at a time.
+ * The scans of the pre-tokenizer against the regular expressions that they stand for, run by a matcher that
+ * is slow and plain: every repetition is greedy and gives back one character at a time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,14 +19,38 @@ enum { MAX_CHARS = 256 };
 
 typedef bool set_fn(uint32_t c);
 
-static bool set_n(uint32_t c) { return ggl_char_class(c) & GGL_CHAR_N; }
-static bool set_lm(uint32_t c) { return ggl_char_class(c) & (GGL_CHAR_L | GGL_CHAR_M); }
-static bool set_ps(uint32_t c) { return ggl_char_class(c) & (GGL_CHAR_P | GGL_CHAR_S); }
-static bool set_space(uint32_t c) { return ggl_char_class(c) & GGL_CHAR_SPACE; }
-static bool set_crlf(uint32_t c) { return c == '\r' || c == '\n'; }
-static bool set_blank(uint32_t c) { return c == ' '; }
-static bool set_ascii_letter(uint32_t c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
-static bool set_ascii_punct(uint32_t c) { return c && c < 128 && strchr("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", (int)c); }
+static bool set_n(uint32_t c)
+{
+    return ggl_char_class(c) & GGL_CHAR_N;
+}
+static bool set_lm(uint32_t c)
+{
+    return ggl_char_class(c) & (GGL_CHAR_L | GGL_CHAR_M);
+}
+static bool set_ps(uint32_t c)
+{
+    return ggl_char_class(c) & (GGL_CHAR_P | GGL_CHAR_S);
+}
+static bool set_space(uint32_t c)
+{
+    return ggl_char_class(c) & GGL_CHAR_SPACE;
+}
+static bool set_crlf(uint32_t c)
+{
+    return c == '\r' || c == '\n';
+}
+static bool set_blank(uint32_t c)
+{
+    return c == ' ';
+}
+static bool set_ascii_letter(uint32_t c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+static bool set_ascii_punct(uint32_t c)
+{
+    return c && c < 128 && strchr("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", (int)c);
+}
 static bool set_lead(uint32_t c)
 {
     return c != '\r' && c != '\n' && !(ggl_char_class(c) & (GGL_CHAR_L | GGL_CHAR_P | GGL_CHAR_S));
@@ -59,7 +83,8 @@ static int match(const struct atom *a, const uint32_t *c, int i, int end)
     if (!a->max) return i;
     if (!a->set) return i == end || set_space(c[i]) ? match(a + 1, c, i, end) : -1;
     int n = 0;
-    while (n < a->max && i + n < end && a->set(c[i + n])) n++;
+    while (n < a->max && i + n < end && a->set(c[i + n]))
+        n++;
     for (; n >= a->min; n--) {
         int m = match(a + 1, c, i + n, end);
         if (m >= 0) return m;
@@ -71,10 +96,12 @@ static int match(const struct atom *a, const uint32_t *c, int i, int end)
 static void split(const struct atom (*alternatives)[4], int n, const uint32_t *c, int n_chars, char *cut)
 {
     for (int start = 0, end; start < n_chars; start = end) {
-        for (end = start + 1; end < n_chars && !cut[end]; end++) {}
+        for (end = start + 1; end < n_chars && !cut[end]; end++) {
+        }
         for (int i = start; i < end;) {
             int m = -1;
-            for (int k = 0; k < n && m < 0; k++) m = match(alternatives[k], c, i, end);
+            for (int k = 0; k < n && m < 0; k++)
+                m = match(alternatives[k], c, i, end);
             if (m < 0) {
                 i++;
                 continue;
@@ -108,11 +135,14 @@ static void compare(const uint8_t *text, size_t size)
     size_t word_size;
     ggl_words_begin(&words, text, size);
     for (int start = 0, end; start < n; start = end) {
-        for (end = start + 1; end < n && !cut[end]; end++) {}
+        for (end = start + 1; end < n && !cut[end]; end++) {
+        }
         bool more = ggl_words_next(&words, &word, &word_size);
         if (!more || word != text + at[start] || word_size != at[end] - at[start]) {
-            for (size_t i = 0; i < size; i++) print_error("\\x%02x", text[i]);
-            fail_msg("\nword at byte %zu: %zu bytes, expected %zu", at[start], word_size, at[end] - at[start]);
+            for (size_t i = 0; i < size; i++)
+                print_error("\\x%02x", text[i]);
+            fail_msg("\nword at byte %zu: %zu bytes, expected %zu", at[start], word_size,
+                     at[end] - at[start]);
         }
     }
     assert_false(ggl_words_next(&words, &word, &word_size));
@@ -128,12 +158,29 @@ static uint32_t random_below(uint32_t n)
     return (uint32_t)((random_state >> 33) % n);
 }
 
-/* Characters of every class that some alternative looks at, edges of ranges, and bytes that are no character. */
+/* Characters of every class that some alternative looks at, edges of ranges, and bytes that are no character.
+ */
 static const char *const pool[] = {
-    "a", "Z", "z", "A", "\u00e9", "\u4f60", "\u9fa5", "\u9fa6", "\u4dff", "\u3042", "\u30ab", "\u3040", "\u30a0", "\u30fb",
-    "\u3099", "\u309b", "\u3100", "\u303f", "\u0301", "\U000E0100", "1", "0", "\u2167", "\u00bd", "\u3007", "!", "-", "_", "\\",
-    "]", "\u3002", "~", "$", "`", "|", "\u20ac", "\U0001F600", " ", " ", " ", "\t", "\n", "\n", "\r", "\u00a0", "\u3000",
-    "\u2028", "\xc2\x85", "\x0b", "\x01", "\x7f", "\u200b", "\u0378", "\xff", "\x80", "\xe4\xbd", "\xed\xa0\x80", "\xf0\x9f",
+    "a",          "Z",          "z",
+    "A",          "\u00e9",     "\u4f60",
+    "\u9fa5",     "\u9fa6",     "\u4dff",
+    "\u3042",     "\u30ab",     "\u3040",
+    "\u30a0",     "\u30fb",     "\u3099",
+    "\u309b",     "\u3100",     "\u303f",
+    "\u0301",     "\U000E0100", "1",
+    "0",          "\u2167",     "\u00bd",
+    "\u3007",     "!",          "-",
+    "_",          "\\",         "]",
+    "\u3002",     "~",          "$",
+    "`",          "|",          "\u20ac",
+    "\U0001F600", " ",          " ",
+    " ",          "\t",         "\n",
+    "\n",         "\r",         "\u00a0",
+    "\u3000",     "\u2028",     "\xc2\x85",
+    "\x0b",       "\x01",       "\x7f",
+    "\u200b",     "\u0378",     "\xff",
+    "\x80",       "\xe4\xbd",   "\xed\xa0\x80",
+    "\xf0\x9f",
 };
 enum { N_POOL = sizeof(pool) / sizeof(*pool) };
 
@@ -156,7 +203,8 @@ static void random_strings(void **state)
 {
     (void)state;
     uint8_t text[MAX_CHARS];
-    for (int i = 0; i < 300000; i++) compare(text, random_string(text));
+    for (int i = 0; i < 300000; i++)
+        compare(text, random_string(text));
 }
 
 static void random_bytes_and_code_points(void **state)
@@ -165,7 +213,8 @@ static void random_bytes_and_code_points(void **state)
     uint8_t text[MAX_CHARS];
     for (int i = 0; i < 50000; i++) {
         size_t n = random_below(40);
-        for (size_t k = 0; k < n; k++) text[k] = (uint8_t)random_below(i & 1 ? 256 : 128);
+        for (size_t k = 0; k < n; k++)
+            text[k] = (uint8_t)random_below(i & 1 ? 256 : 128);
         compare(text, n);
     }
 }
@@ -174,12 +223,13 @@ static void random_bytes_and_code_points(void **state)
 static void short_strings(void **state)
 {
     (void)state;
-    static const char *const s[] = {"a", "\u00e9", "\u4f60", "\u30fb", "\u0301", "1", "!", "~", "\u3002", " ", "\t", "\n", "\x01",
-                                    "\xff"};
+    static const char *const s[] = {"a", "\u00e9", "\u4f60", "\u30fb", "\u0301", "1",    "!",
+                                    "~", "\u3002", " ",      "\t",     "\n",     "\x01", "\xff"};
     enum { N = sizeof(s) / sizeof(*s) };
     for (int i = 0; i < N * N * N * N; i++) {
         char text[32];
-        int n = snprintf(text, sizeof(text), "%s%s%s%s", s[i % N], s[i / N % N], s[i / N / N % N], s[i / N / N / N]);
+        int n = snprintf(text, sizeof(text), "%s%s%s%s", s[i % N], s[i / N % N], s[i / N / N % N],
+                         s[i / N / N / N]);
         compare((const uint8_t *)text, (size_t)n);
     }
 }
@@ -200,7 +250,10 @@ static void known_splits(void **state)
         {" ~", " ~"},
         {"\u65e5\u672c\u8a9e\u30c6\u30ad\u30b9\u30c8abc", "\u65e5\u672c\u8a9e\u30c6\u30ad\u30b9\u30c8|abc"},
         {"don't", "don|'t"},
-        {"\x01\x02" "a\x03", "\x01|\x02" "a|\x03"},
+        {"\x01\x02"
+         "a\x03",
+         "\x01|\x02"
+         "a|\x03"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         char got[128];

@@ -1,6 +1,6 @@
 /*
- * Merging against a plain search on random vocabularies, added tokens, room for ids, round trips, and every way in
- * which the tokenizer keys of a GGUF file can be wrong.  All on small vocabularies that are made here.
+ * Merging against a plain search on random vocabularies, added tokens, room for ids, round trips, and every
+ * way in which the tokenizer keys of a GGUF file can be wrong.  All on small vocabularies that are made here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,8 +45,10 @@ static void byte_text(int byte, char *out)
         for (int b = 0; b < byte; b++)
             code += !((b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE);
     }
-    if (code < 128) snprintf(out, MAX_TEXT, "%c", code);
-    else snprintf(out, MAX_TEXT, "%c%c", (char)(0xC0 | code >> 6), (char)(0x80 | (code & 63)));
+    if (code < 128)
+        snprintf(out, MAX_TEXT, "%c", code);
+    else
+        snprintf(out, MAX_TEXT, "%c%c", (char)(0xC0 | code >> 6), (char)(0x80 | (code & 63)));
 }
 
 static int32_t add(struct vocab *v, const char *text, int32_t type)
@@ -130,21 +132,24 @@ static void small_vocab(struct vocab *v)
     add(v, "<｜User｜>", 3);
 }
 
-static void expect_ids(const struct ggl_tokenizer *t, const char *text, bool special, const int32_t *ids, int64_t n)
+static void expect_ids(const struct ggl_tokenizer *t, const char *text, bool special, const int32_t *ids,
+                       int64_t n)
 {
     int32_t got[256];
     int64_t m = ggl_tokenize(t, text, strlen(text), special, got, 256, NULL);
     assert_int_equal(m, n);
     assert_memory_equal(got, ids, (size_t)n * sizeof(*ids));
 }
-#define EXPECT(t, text, special, ...)                                                                                  \
-    expect_ids(t, text, special, (const int32_t[]){__VA_ARGS__}, sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
+#define EXPECT(t, text, special, ...)                            \
+    expect_ids(t, text, special, (const int32_t[]){__VA_ARGS__}, \
+               sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 
 /* ---- merging */
 
 static int64_t merge_plainly(const struct vocab *v, const uint8_t *text, size_t n, int32_t *ids)
 {
-    for (size_t i = 0; i < n; i++) ids[i] = text[i];
+    for (size_t i = 0; i < n; i++)
+        ids[i] = text[i];
     for (;;) {
         uint32_t best = v->n_merges;
         size_t at = 0;
@@ -168,7 +173,8 @@ static void random_vocab(struct vocab *v)
     for (uint32_t i = 0; i < n; i++) {
         int32_t left = pool[random_below(n_pool)], right = pool[random_below(n_pool)];
         bool known = strlen(v->text[left]) + strlen(v->text[right]) > 24;
-        for (uint32_t r = 0; r < v->n_merges; r++) known |= v->left[r] == left && v->right[r] == right;
+        for (uint32_t r = 0; r < v->n_merges; r++)
+            known |= v->left[r] == left && v->right[r] == right;
         if (!known) pool[n_pool++] = join(v, left, right);
     }
     if (random_below(4)) /* else in the order of training */
@@ -297,7 +303,8 @@ static void room_for_ids(void **state)
     for (int64_t cap = 0; cap <= 6; cap++) {
         int32_t ids[6] = {-7, -7, -7, -7, -7, -7};
         assert_int_equal(ggl_tokenize(t, text, strlen(text), true, ids, cap, NULL), 4);
-        for (int i = 0; i < 6; i++) assert_int_equal(ids[i], i < cap && i < 4 ? want[i] : -7);
+        for (int i = 0; i < 6; i++)
+            assert_int_equal(ids[i], i < cap && i < 4 ? want[i] : -7);
     }
     assert_int_equal(ggl_tokenize(t, text, strlen(text), true, NULL, 0, NULL), 4);
 
@@ -326,8 +333,10 @@ static void round_trips(void **state)
         size_t n = random_below(200), m = 0;
         for (size_t k = 0; k < n; k++) {
             uint32_t kind = random_below(4);
-            if (kind == 0) text[k] = (char)random_below(256);
-            else text[k] = kind == 1 ? "<think>|/"[random_below(9)] : "abc"[random_below(3)];
+            if (kind == 0)
+                text[k] = (char)random_below(256);
+            else
+                text[k] = kind == 1 ? "<think>|/"[random_below(9)] : "abc"[random_below(3)];
         }
         int64_t n_ids = ggl_tokenize(t, text, n, i & 1, ids, 200, NULL);
         assert_in_range(n_ids, 0, n);
@@ -447,17 +456,14 @@ static void wrong_tokens(void **state)
         int32_t type;
         const char *what;
     } cases[] = {
-        {"", 1, "tokens[264]: empty"},
-        {"", 4, "tokens[264]: empty"},
-        {"x y", 1, "tokens[264]"},       /* a space is written Ġ */
-        {"\u4f60", 1, "tokens[264]"},    /* not in the byte alphabet */
-        {"\u0144", 1, "tokens[264]"},    /* one past it */
-        {"\u00ad", 1, "tokens[264]"},
-        {"a\xff", 1, "tokens[264]"},
-        {"a\xff", 4, "tokens[264]"},     /* not UTF-8 */
-        {"abc", 1, "tokens[264]"},       /* twice */
-        {"abc", 4, "tokens[264]"},
-        {"<think>", 4, "tokens[264]"},
+        {"", 1, "tokens[264]: empty"}, {"", 4, "tokens[264]: empty"},
+        {"x y", 1, "tokens[264]"},    /* a space is written Ġ */
+        {"\u4f60", 1, "tokens[264]"}, /* not in the byte alphabet */
+        {"\u0144", 1, "tokens[264]"}, /* one past it */
+        {"\u00ad", 1, "tokens[264]"},  {"a\xff", 1, "tokens[264]"},
+        {"a\xff", 4, "tokens[264]"}, /* not UTF-8 */
+        {"abc", 1, "tokens[264]"},   /* twice */
+        {"abc", 4, "tokens[264]"},     {"<think>", 4, "tokens[264]"},
         {"<think>", 3, "tokens[264]"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -481,8 +487,9 @@ static void wrong_merges(void **state)
 {
     (void)state;
     static struct vocab v;
-    static const char *const texts[] = {"",    " ",    "ab",   " b",     "a ",      "a  b",     "a b ",   " a b", "a b c",
-                                        "a\tb", "x zz", "zz x", "a b\xff", "a \u4f60", "a <｜User｜>", "ab c"};
+    static const char *const texts[] = {"",        " ",        "ab",           " b",   "a ",   "a  b",
+                                        "a b ",    " a b",     "a b c",        "a\tb", "x zz", "zz x",
+                                        "a b\xff", "a \u4f60", "a <｜User｜>", "ab c"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         small_vocab(&v);
         v.merges[v.n_merges++] = (struct ggl_str){texts[i], strlen(texts[i])};

@@ -1,6 +1,6 @@
 /*
- * tokenizer.json: 3,000 texts with known ids on the full V4 vocabulary and on a small one, from the file and through
- * GGUF keys; time and stack on long runs; and everything in a file that must be refused by name.
+ * tokenizer.json: 3,000 texts with known ids on the full V4 vocabulary and on a small one, from the file and
+ * through GGUF keys; time and stack on long runs; and everything in a file that must be refused by name.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -93,8 +93,10 @@ static struct ggl_gguf *to_gguf(const json_t *root)
     int32_t *types = calloc(n, sizeof(*types));
     const char *text;
     assert_true(texts && merges && types);
-    for (size_t i = 0; i < n; i++) texts[i] = (struct ggl_str){"[PAD]", 5}, types[i] = 5;
-    json_object_foreach(vocab, text, j) {
+    for (size_t i = 0; i < n; i++)
+        texts[i] = (struct ggl_str){"[PAD]", 5}, types[i] = 5;
+    json_object_foreach(vocab, text, j)
+    {
         json_int_t id = json_integer_value(j);
         texts[id] = (struct ggl_str){text, strlen(text)}, types[id] = 1;
     }
@@ -137,7 +139,8 @@ static void check_vectors(const struct ggl_tokenizer *t, const json_t *vectors)
         size_t size = json_string_length(text), m = 0, bytes_size;
         int64_t n = ggl_tokenize(t, json_string_value(text), size, true, ids, (int64_t)cap, NULL);
         bool same = n == (int64_t)json_array_size(want);
-        for (int64_t k = 0; same && k < n; k++) same = ids[k] == json_integer_value(json_array_get(want, (size_t)k));
+        for (int64_t k = 0; same && k < n; k++)
+            same = ids[k] == json_integer_value(json_array_get(want, (size_t)k));
         if (!same) fail_msg("text %zu: %s", i, json_string_value(text));
         for (int64_t k = 0; k < n; k++) {
             const char *bytes = ggl_token_bytes(t, ids[k], &bytes_size);
@@ -159,7 +162,8 @@ static void check_vocabulary(char *text, size_t size, const char *vectors_path, 
     struct ggl_gguf *g = to_gguf(root);
     struct ggl_error err = {0};
     char line[GGL_ERROR_LINE];
-    if (ggl_tokenizer_from_gguf(g, &from_gguf, &err)) fail_msg("%s", ggl_error_line(&err, line, sizeof(line)));
+    if (ggl_tokenizer_from_gguf(g, &from_gguf, &err))
+        fail_msg("%s", ggl_error_line(&err, line, sizeof(line)));
     ggl_gguf_free(g); /* nothing is borrowed from it */
     json_decref(root);
     free(text);
@@ -211,8 +215,8 @@ static void paths(void **state)
     assert_non_null(strstr(err.path, "full.json"));
 }
 
-/* ---- long runs, in a thread of little stack.  10 MB take 0.1 to 0.5 s in a Release build; anything quadratic would
- * take hours, so the bound is generous to busy machines. */
+/* ---- long runs, in a thread of little stack.  10 MB take 0.1 to 0.5 s in a Release build; anything
+ * quadratic would take hours, so the bound is generous to busy machines. */
 
 static struct ggl_tokenizer *shared;
 static char failure[200];
@@ -232,18 +236,22 @@ enum { RUN_BYTES = 10000000, STACK_BYTES = 128 << 10 };
 
 static void *tokenize_runs(void *unused)
 {
-    static const char *const units[] = {"Z", "!", " ", "\n", "1", "\u0301", "\u4f60", "\u3042", "\u3000", "\x01", "\xff", "\xe4\xbd", "aA1 \n",
-                                        "ab", " \n", "\t ", "a\u0301!", "<", "<\uff5c", "qxzj", "\U0001F600", "Z\xff"};
+    static const char *const units[] = {"Z",       "!",      " ",          "\n",   "1",        "\u0301",
+                                        "\u4f60",  "\u3042", "\u3000",     "\x01", "\xff",     "\xe4\xbd",
+                                        "aA1 \n",  "ab",     " \n",        "\t ",  "a\u0301!", "<",
+                                        "<\uff5c", "qxzj",   "\U0001F600", "Z\xff"};
     (void)unused;
     char *text = malloc(RUN_BYTES + 16);
     int32_t *ids = malloc(RUN_BYTES * sizeof(*ids));
     for (size_t i = 0; text && ids && i < sizeof(units) / sizeof(*units) && !*failure; i++) {
         size_t unit = strlen(units[i]), size = RUN_BYTES / unit * unit, bytes_size, sum = 0;
-        for (size_t p = 0; p < size; p += unit) memcpy(text + p, units[i], unit);
+        for (size_t p = 0; p < size; p += unit)
+            memcpy(text + p, units[i], unit);
         double start = seconds();
         int64_t n = ggl_tokenize(shared, text, size, true, ids, RUN_BYTES, NULL);
         double took = seconds() - start;
-        if (n <= 0 || took > 20) snprintf(failure, sizeof(failure), "unit %zu: %lld ids, %.1f s", i, (long long)n, took);
+        if (n <= 0 || took > 20)
+            snprintf(failure, sizeof(failure), "unit %zu: %lld ids, %.1f s", i, (long long)n, took);
         for (int64_t k = 0; k < n; k++) {
             const char *bytes = ggl_token_bytes(shared, ids[k], &bytes_size);
             if (sum + bytes_size > size || memcmp(bytes, text + sum, bytes_size)) break;
@@ -306,8 +314,10 @@ static json_t *set_path(json_t *root, const char *path, const char *value)
     }
     json_t *j = *value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
     assert_true(!*value || j);
-    if (json_is_array(at)) j ? json_array_set_new(at, (size_t)(*part - '0'), j) : json_array_remove(at, (size_t)(*part - '0'));
-    else j ? json_object_set_new(at, part, j) : json_object_del(at, part);
+    if (json_is_array(at))
+        j ? json_array_set_new(at, (size_t)(*part - '0'), j) : json_array_remove(at, (size_t)(*part - '0'));
+    else
+        j ? json_object_set_new(at, part, j) : json_object_del(at, part);
     return root;
 }
 
@@ -341,7 +351,8 @@ static void changed_values(void **state)
         {"normalizer", "null", OK, ""},
         {"normalizer", "", OK, ""},
         {"normalizer", "{\"type\":\"NFC\"}", UNSUP, "normalizer is \"NFC\""},
-        {"normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Lowercase\"}]}", UNSUP, "Lowercase"},
+        {"normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Lowercase\"}]}", UNSUP,
+         "Lowercase"},
         {"truncation", "{}", UNSUP, "truncation"},
         {"padding", "{}", UNSUP, "padding"},
         {"pre_tokenizer", "null", UNSUP, "pre_tokenizer is null"},
@@ -357,13 +368,18 @@ static void changed_values(void **state)
         {PRE "/0/pattern/Regex", "\"\"", UNSUP, "pretokenizers[0].pattern.Regex"},
         {PRE "/0/pattern/Regex", "\"\\\\\"", UNSUP, "pretokenizers[0].pattern.Regex"},
         {PRE "/0/pattern", "{\"String\":\"x\"}", UNSUP, "pretokenizers[0].pattern.Regex"},
-        {PRE "/1/pattern/Regex", "\"[\\u4e00-\\u9fa5\\u3040-\\u309f\\u30a0-\\u30ff]\"", UNSUP, "pretokenizers[1]"},
+        {PRE "/1/pattern/Regex", "\"[\\u4e00-\\u9fa5\\u3040-\\u309f\\u30a0-\\u30ff]\"", UNSUP,
+         "pretokenizers[1]"},
         {PRE "/2/pattern/Regex",
-         "\"[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\\\r\\\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}"
-         "\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"", OK, ""},
+         "\"[!\\\"#$%&'()*+,\\\\-./"
+         ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\\\r\\\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}"
+         "\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"",
+         OK, ""},
         {PRE "/2/pattern/Regex",
-         "\"[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\\\n\\\\r\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}"
-         "\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"", UNSUP, "[2]"},
+         "\"[!\\\"#$%&'()*+,\\\\-./"
+         ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\\\n\\\\r\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}"
+         "\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"",
+         UNSUP, "[2]"},
         {PRE "/3/type", "\"Split\"", UNSUP, "pretokenizers[3]"},
         {PRE "/3/add_prefix_space", "true", UNSUP, "add_prefix_space"},
         {PRE "/3/add_prefix_space", "", UNSUP, "add_prefix_space"},
@@ -436,7 +452,8 @@ static void changed_values(void **state)
 static void not_json(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "[]", "1", "{", "{}", "nul", "{\"a\":1,\"a\":2}", "{\"model\":{}}\xff"};
+    static const char *const texts[] = {
+        "", "[]", "1", "{", "{}", "nul", "{\"a\":1,\"a\":2}", "{\"model\":{}}\xff"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         struct ggl_tokenizer *t = NULL;
         struct ggl_error err = {0};
