@@ -319,7 +319,8 @@ enum ggl_status ggl_tokenizer_from_json(const char *path, const char *text, size
     json_error_t je;
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &je);
     if (!root) {
-        bool no_memory = json_error_code(&je) == json_error_out_of_memory;
+        /* jansson says nothing at all when the first allocations fail. */
+        bool no_memory = je.line < 0 || json_error_code(&je) == json_error_out_of_memory;
         return ggl_fail(err, no_memory ? GGL_ERR_NOMEM : GGL_ERR_FORMAT, path, (uint64_t)je.position, je.text,
                         "JSON", "line %d", je.line);
     }

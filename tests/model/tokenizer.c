@@ -487,13 +487,21 @@ static void wrong_merges(void **state)
 {
     (void)state;
     static struct vocab v;
-    static const char *const texts[] = {"",        " ",        "ab",           " b",   "a ",   "a  b",
-                                        "a b ",    " a b",     "a b c",        "a\tb", "x zz", "zz x",
-                                        "a b\xff", "a \u4f60", "a <｜User｜>", "ab c"};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+    static const struct {
+        const char *text, *what;
+    } cases[] = {
+        {"", "one space"},          {" ", "one space"},         {"ab", "one space"},
+        {" b", "one space"},        {"a ", "one space"},        {"a  b", "one space"},
+        {"a b ", "one space"},      {" a b", "one space"},      {"a b c", "one space"},
+        {"a\tb", "one space"},      {"x zz", "right side"},     {"zz x", "left side"},
+        {"a b\xff", "right side"},  {"a \u4f60", "right side"}, {"a <｜User｜>", "right side"},
+        {"ab c", "each pair once"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         small_vocab(&v);
-        v.merges[v.n_merges++] = (struct ggl_str){texts[i], strlen(texts[i])};
+        v.merges[v.n_merges++] = (struct ggl_str){cases[i].text, strlen(cases[i].text)};
         refuses(to_gguf(&v), GGL_ERR_FORMAT, "tokenizer.ggml.merges[3]");
+        refuses(to_gguf(&v), GGL_ERR_FORMAT, cases[i].what);
     }
     small_vocab(&v); /* a merge that makes no token is left out */
     v.merges[v.n_merges++] = (struct ggl_str){"c c", 3};

@@ -365,6 +365,7 @@ static void changed_values(void **state)
         {PRE "/2/invert", "true", UNSUP, "invert"},
         {PRE "/0/pattern/Regex", "\"\\\\p{N}{1,2}\"", UNSUP, "pretokenizers[0].pattern.Regex"},
         {PRE "/0/pattern/Regex", "\"\\\\p{N}{1,3}+\"", UNSUP, "pretokenizers[0].pattern.Regex"},
+        {PRE "/0/pattern/Regex", "\"\\\\P{N}{1,3}\"", UNSUP, "pretokenizers[0].pattern.Regex"},
         {PRE "/0/pattern/Regex", "\"\"", UNSUP, "pretokenizers[0].pattern.Regex"},
         {PRE "/0/pattern/Regex", "\"\\\\\"", UNSUP, "pretokenizers[0].pattern.Regex"},
         {PRE "/0/pattern", "{\"String\":\"x\"}", UNSUP, "pretokenizers[0].pattern.Regex"},
