@@ -41,7 +41,9 @@ static struct ggl_tokenizer *make(void)
     for (uint32_t i = 0; i < 200; i++) {
         uint32_t left = i < 100 ? often[i / 10] : N_BYTES + i % 97,
                  right = i < 100 ? often[i % 10] : N_BYTES + i % 89;
-        strcat(strcpy(texts[n], texts[left]), texts[right]);
+        size_t n_left = strlen(texts[left]), n_right = strlen(texts[right]);
+        memcpy(texts[n], texts[left], n_left);
+        memcpy(texts[n] + n_left, texts[right], n_right + 1);
         merges[n_merges++] =
             (struct ggl_vocab_merge){texts[left], texts[right], strlen(texts[left]), strlen(texts[right])};
         bool known = false;

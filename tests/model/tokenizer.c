@@ -66,8 +66,10 @@ static void add_merge(struct vocab *v, int32_t left, int32_t right, int32_t resu
     assert_true(i < MAX_TOKENS);
     v->left[i] = left, v->right[i] = right, v->result[i] = result;
     char *text = v->merge_text[i];
-    strcpy(text, v->text[left]);
-    strcat(strcat(text, " "), v->text[right]);
+    size_t n_left = strlen(v->text[left]);
+    memcpy(text, v->text[left], n_left);
+    text[n_left] = ' ';
+    memcpy(text + n_left + 1, v->text[right], strlen(v->text[right]) + 1);
     v->merges[i] = (struct ggl_str){text, strlen(text)};
 }
 
