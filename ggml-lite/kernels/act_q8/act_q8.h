@@ -1,0 +1,36 @@
+/*
+ * Activations as 8-bit integers in blocks of 32, each with a float scale: what integer kernels multiply with.
+ *
+ * A row of n elements (n a multiple of 32) is stored as
+ *   int8  code[n]       round(x * 127 / amax) to nearest even, amax of the block of 32
+ *   float scale[n / 32] amax / 127
+ *   int32 sum[n / 32]   sum of the block's codes, for weights that are stored with a bias
+ * A block with an infinity or a NaN gets a scale that is not finite, so that it is not lost.
+ */
+#ifndef GGL_KERNEL_ACT_Q8_H
+#define GGL_KERNEL_ACT_Q8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GGL_ACT_BLOCK 32
+
+static inline int64_t ggl_act_q8_bytes(int64_t n) /* a multiple of 64 when n is one of 32 */
+{
+    return (n + n / GGL_ACT_BLOCK * 8 + 63) & ~(int64_t)63;
+}
+
+static inline const float *ggl_act_q8_scales(const int8_t *row, int64_t n)
+{
+    return (const float *)(const void *)(row + n);
+}
+
+static inline const int32_t *ggl_act_q8_sums(const int8_t *row, int64_t n)
+{
+    return (const int32_t *)(const void *)(row + n + n / GGL_ACT_BLOCK * 4);
+}
+
+typedef void ggl_act_q8_fn(const float *x, int64_t n, int8_t *row);
+ggl_act_q8_fn ggl_act_q8_ref;
+
+#endif

@@ -1,0 +1,33 @@
+#include "kernels/act_q8/act_q8.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Below this a block counts as zero: 127 / amax would overflow. */
+#define TINY 1e-30f
+
+void ggl_act_q8_ref(const float *x, int64_t n, int8_t *row)
+{
+    float *scales = (float *)(void *)(row + n);
+    int32_t *sums = (int32_t *)(void *)(row + n + n / GGL_ACT_BLOCK * 4);
+    for (int64_t b = 0; b < n / GGL_ACT_BLOCK; b++) {
+        uint32_t top = 0; /* the largest magnitude by its bits: a NaN is above everything */
+        for (int i = 0; i < GGL_ACT_BLOCK; i++) {
+            uint32_t bits;
+            memcpy(&bits, x + b * GGL_ACT_BLOCK + i, 4);
+            bits &= 0x7fffffffu;
+            if (bits > top) top = bits;
+        }
+        float amax, inverse;
+        memcpy(&amax, &top, 4);
+        inverse = amax > TINY && amax < INFINITY ? 127.0f / amax : 0.0f;
+        scales[b] = amax <= TINY ? 0.0f : amax / 127.0f;
+        sums[b] = 0;
+        for (int i = 0; i < GGL_ACT_BLOCK; i++) {
+            float v = x[b * GGL_ACT_BLOCK + i] * inverse;
+            int8_t code = v == v ? (int8_t)rintf(v) : 0;
+            row[b * GGL_ACT_BLOCK + i] = code;
+            sums[b] += code;
+        }
+    }
+}

@@ -1,0 +1,41 @@
+#include "kernels/fp8/fp8.h"
+
+#include <string.h>
+
+#include "quant/quant.h"
+
+void ggl_act_bf16_ref(const float *x, int64_t n, uint16_t *out)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = ggl_bf16_from_f32(x[i]);
+}
+
+static float weight(const uint8_t *panel, int64_t i, int row)
+{
+    return ggl_e4m3_to_f32(panel[i / 4 * 64 + row / 4 * 16 + i % 4 / 2 * 8 + row % 4 * 2 + i % 2]);
+}
+
+static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x)
+{
+    float sum = 0;
+    for (int64_t tile = 0; tile * GGL_FP8_TILE < n; tile++) {
+        float s0 = 0, s1 = 0, scale;
+        int64_t end = (tile + 1) * GGL_FP8_TILE < n ? (tile + 1) * GGL_FP8_TILE : n;
+        for (int64_t i = tile * GGL_FP8_TILE; i < end; i += 4) {
+            s0 += weight(panel, i + 1, row) * ggl_bf16_to_f32(x[i + 1]);
+            s0 += weight(panel, i, row) * ggl_bf16_to_f32(x[i]);
+            s1 += weight(panel, i + 3, row) * ggl_bf16_to_f32(x[i + 3]);
+            s1 += weight(panel, i + 2, row) * ggl_bf16_to_f32(x[i + 2]);
+        }
+        memcpy(&scale, panel + n * GGL_FP8_ROWS + 4 * tile, 4);
+        float p = (s0 + s1) * scale;
+        sum += p;
+    }
+    return sum;
+}
+
+void ggl_fp8_mul_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                     int64_t y_stride, int n_rows)
+{
+    for (int64_t t = 0; t < n_tokens; t++)
+        for (int r = 0; r < n_rows; r++) y[t * y_stride + r] = dot(panel, n, r, x + t * x_stride);
+}

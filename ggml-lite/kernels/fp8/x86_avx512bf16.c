@@ -1,0 +1,96 @@
+/*
+ * AVX-512 with BF16 and VBMI: 64 codes become 64 BF16 by two lookups of 128 bytes (upper and lower byte), the
+ * sign is put back, and the dot-product instruction adds two products a lane.
+ */
+#include "kernels/fp8/fp8.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+enum { TOKENS = 8 };
+
+struct tables {
+    __m512i high[2], low[2];
+};
+
+/* BF16 of every positive E4M3 code, exact. */
+static struct tables make_tables(void)
+{
+    uint8_t high[128], low[128];
+    for (int c = 0; c < 128; c++) {
+        int e = c >> 3, m = c & 7, bits;
+        if (c == 127) {
+            bits = 0x7fc0;
+        } else if (e) {
+            bits = (e + 120) << 7 | m << 4;
+        } else if (m) { /* m * 2^-9: normal in BF16 */
+            int top = m >= 4 ? 2 : m >= 2 ? 1 : 0;
+            bits = (top + 118) << 7 | ((m << (7 - top)) & 127);
+        } else {
+            bits = 0;
+        }
+        high[c] = (uint8_t)(bits >> 8);
+        low[c] = (uint8_t)bits;
+    }
+    struct tables t;
+    for (int i = 0; i < 2; i++) {
+        t.high[i] = _mm512_loadu_si512(high + 64 * i);
+        t.low[i] = _mm512_loadu_si512(low + 64 * i);
+    }
+    return t;
+}
+
+static inline __m512bh pair_of(const uint16_t *x)
+{
+    int32_t v;
+    memcpy(&v, x, 4);
+    return (__m512bh)_mm512_set1_epi32(v);
+}
+
+static inline __attribute__((always_inline)) void run_tokens(const struct tables *t, const uint8_t *panel, int64_t n,
+                                                             const uint16_t *x, int64_t x_stride, const int count,
+                                                             __m512 *sum)
+{
+    const uint8_t *scales = panel + n * GGL_FP8_ROWS;
+    const __m512i sign = _mm512_set1_epi8((char)0x80);
+    for (int k = 0; k < count; k++) sum[k] = _mm512_setzero_ps();
+    for (int64_t i = 0; i < n; scales += 4) {
+        __m512 s0[TOKENS], s1[TOKENS];
+        int64_t end = i + GGL_FP8_TILE < n ? i + GGL_FP8_TILE : n;
+        for (int k = 0; k < count; k++) s0[k] = s1[k] = _mm512_setzero_ps();
+        for (; i < end; i += 4) {
+            __m512i codes = _mm512_loadu_si512(panel + i * GGL_FP8_ROWS);
+            __m512i high = _mm512_permutex2var_epi8(t->high[0], codes, t->high[1]);
+            __m512i low = _mm512_permutex2var_epi8(t->low[0], codes, t->low[1]);
+            high = _mm512_ternarylogic_epi32(high, codes, sign, 0xf8); /* high | (codes & sign) */
+            __m512bh w0 = (__m512bh)_mm512_unpacklo_epi8(low, high), w1 = (__m512bh)_mm512_unpackhi_epi8(low, high);
+            for (int k = 0; k < count; k++) {
+                s0[k] = _mm512_dpbf16_ps(s0[k], w0, pair_of(x + k * x_stride + i));
+                s1[k] = _mm512_dpbf16_ps(s1[k], w1, pair_of(x + k * x_stride + i + 2));
+            }
+        }
+        float scale;
+        memcpy(&scale, scales, 4);
+        for (int k = 0; k < count; k++)
+            sum[k] = _mm512_add_ps(sum[k], _mm512_mul_ps(_mm512_add_ps(s0[k], s1[k]), _mm512_set1_ps(scale)));
+    }
+}
+
+void ggl_fp8_mul_avx512(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                        int64_t y_stride, int n_rows)
+{
+    const struct tables t = make_tables();
+    __mmask16 rows = (__mmask16)((1u << n_rows) - 1);
+    for (int64_t k = 0; k < n_tokens;) {
+        const uint16_t *v = x + k * x_stride;
+        int64_t left = n_tokens - k;
+        int count = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        __m512 sum[TOKENS];
+        if (count == 8) run_tokens(&t, panel, n, v, x_stride, 8, sum);
+        else if (count == 4) run_tokens(&t, panel, n, v, x_stride, 4, sum);
+        else if (count == 2) run_tokens(&t, panel, n, v, x_stride, 2, sum);
+        else run_tokens(&t, panel, n, v, x_stride, 1, sum);
+        for (int i = 0; i < count; i++) _mm512_mask_storeu_ps(y + (k + i) * y_stride, rows, sum[i]);
+        k += count;
+    }
+}

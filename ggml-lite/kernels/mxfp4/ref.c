@@ -1,0 +1,56 @@
+#include "kernels/mxfp4/mxfp4.h"
+
+#include <string.h>
+
+#include "kernels/act_q8/act_q8.h"
+
+enum { ROWS = 16, BLOCK = 32, BLOCK_BYTES = 17 };
+
+/* Twice the E2M1 values; the scale is halved to make up for it. */
+static const int8_t doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/* 2^(e - 128).  The two smallest exponents would be denormal and count as zero, at every level. */
+static float half_scale(uint8_t e)
+{
+    uint32_t bits = e < 2 ? 0 : (uint32_t)(e - 1) << 23;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static int weight(const uint8_t *block, int i)
+{
+    uint8_t byte = block[1 + i % 16];
+    return doubled[i < 16 ? byte & 15 : byte >> 4];
+}
+
+void ggl_mxfp4_rows_ref(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
+{
+    const float *scales = ggl_act_q8_scales(x, n);
+    for (int r = 0; r < ROWS; r++) {
+        float sum = 0;
+        for (int64_t b = 0; b < n / BLOCK; b++) {
+            const uint8_t *block = rows + r * row_bytes + b * BLOCK_BYTES;
+            int32_t dot = 0;
+            for (int i = 0; i < BLOCK; i++) dot += weight(block, i) * x[b * BLOCK + i];
+            float s = half_scale(block[0]) * scales[b];
+            float p = (float)dot * s;
+            sum = sum + p;
+        }
+        y[r] = sum;
+    }
+}
+
+void ggl_mxfp4_expand_ref(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
+{
+    for (int64_t b = 0; b < n / BLOCK; b++) {
+        for (int r = 0; r < ROWS; r++) {
+            const uint8_t *block = rows + r * row_bytes + b * BLOCK_BYTES;
+            float s = half_scale(block[0]);
+            memcpy(panel + 4 * r, &s, 4);
+            for (int i = 0; i < BLOCK; i++)
+                panel[64 + i / 4 * 64 + 4 * r + i % 4] = (uint8_t)(weight(block, i) + GGL_MXFP4_BIAS);
+        }
+        panel += 64 + ROWS * BLOCK;
+    }
+}

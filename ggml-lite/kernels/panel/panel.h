@@ -1,0 +1,46 @@
+/*
+ * Panels: 16 rows of a matrix, interleaved so that one vector holds four neighbouring inputs of each row and one
+ * broadcast of four activations serves all 16.  Weights are integers with a scale a block of 32 inputs.
+ *
+ * A panel of n inputs is n / 32 blocks; a block is
+ *   scales  16 x half (GGL_PANEL_Q8, GGL_PANEL_T4) or 16 x float (GGL_PANEL_X8), row 0 first
+ *   codes   Q8, X8: for j = 0..7, for row = 0..15: inputs 4j .. 4j + 3 of the row, each plus the bias, one byte
+ *           T4:     for j = 0..3, for row = 0..15: low nibbles inputs 4j .. 4j + 3, high nibbles 4j + 16 .. 4j + 19;
+ *                   a nibble is an index of the table
+ *
+ * Every result is, whatever the level, the number of tokens or threads:
+ *     y = 0; for each block b in order: y = y + (float)(integer dot product of block b) * (scale_w[b] * scale_x[b])
+ * with each operation rounded on its own, so all levels give the same bits.
+ */
+#ifndef GGL_KERNEL_PANEL_H
+#define GGL_KERNEL_PANEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GGL_PANEL_ROWS  16
+#define GGL_PANEL_BLOCK 32
+
+enum ggl_panel_kind { GGL_PANEL_Q8, GGL_PANEL_X8, GGL_PANEL_T4 };
+
+struct ggl_panel_format {
+    enum ggl_panel_kind kind;
+    int32_t bias;        /* of the codes: stored = weight + bias, 0..255 */
+    const uint8_t *table; /* T4: 16 biased weights */
+};
+
+static inline int64_t ggl_panel_block_bytes(enum ggl_panel_kind kind)
+{
+    return kind == GGL_PANEL_Q8 ? 32 + 512 : kind == GGL_PANEL_X8 ? 64 + 512 : 32 + 256;
+}
+
+/*
+ * y[t * y_stride + r] for r < n_rows <= 16, t < n_tokens.
+ *   x      rows as in act_q8.h of n elements; token t is row index[t], or t when index is NULL, x_stride bytes apart
+ */
+typedef void ggl_panel_mul_fn(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
+                              int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride,
+                              int n_rows);
+ggl_panel_mul_fn ggl_panel_mul_ref, ggl_panel_mul_avx2, ggl_panel_mul_avx512;
+
+#endif

@@ -1,0 +1,51 @@
+#include "kernels/panel/panel.h"
+
+#include <string.h>
+
+#include "kernels/act_q8/act_q8.h"
+#include "quant/quant.h"
+
+static float scale_at(const struct ggl_panel_format *f, const uint8_t *block, int row)
+{
+    if (f->kind == GGL_PANEL_X8) {
+        float s;
+        memcpy(&s, block + 4 * row, 4);
+        return s;
+    }
+    uint16_t h;
+    memcpy(&h, block + 2 * row, 2);
+    return ggl_f16_to_f32(h);
+}
+
+/* Input i of a row, without its bias. */
+static int32_t weight_at(const struct ggl_panel_format *f, const uint8_t *block, int row, int i)
+{
+    if (f->kind == GGL_PANEL_T4) {
+        uint8_t byte = block[32 + (i % 16 / 4) * 64 + 4 * row + i % 4];
+        return f->table[i < 16 ? byte & 15 : byte >> 4] - f->bias;
+    }
+    const uint8_t *codes = block + (f->kind == GGL_PANEL_Q8 ? 32 : 64);
+    return codes[i / 4 * 64 + 4 * row + i % 4] - f->bias;
+}
+
+void ggl_panel_mul_ref(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
+                       int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    int64_t block_bytes = ggl_panel_block_bytes(f->kind);
+    for (int64_t t = 0; t < n_tokens; t++) {
+        const int8_t *a = x + (index ? index[t] : t) * x_stride;
+        const float *scales = ggl_act_q8_scales(a, n);
+        for (int r = 0; r < n_rows; r++) {
+            float sum = 0;
+            for (int64_t b = 0; b < n / GGL_PANEL_BLOCK; b++) {
+                const uint8_t *block = panel + b * block_bytes;
+                int32_t dot = 0;
+                for (int i = 0; i < GGL_PANEL_BLOCK; i++) dot += weight_at(f, block, r, i) * a[b * GGL_PANEL_BLOCK + i];
+                float s = scale_at(f, block, r) * scales[b];
+                float p = (float)dot * s;
+                sum = sum + p;
+            }
+            y[t * y_stride + r] = sum;
+        }
+    }
+}

@@ -1,0 +1,134 @@
+/*
+ * AVX2: the 16 rows are two vectors of eight.  The byte product of AVX2 saturates at 16 bits, so 8-bit weights are
+ * taken as magnitude times (activation with the weight's sign); table weights are small enough to be added as they are.
+ */
+#include "kernels/panel/panel.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/act_q8/act_q8.h"
+
+enum { TOKENS = 4 };
+
+struct tile {
+    const int8_t *codes[TOKENS];
+    const float *scales[TOKENS];
+    const int32_t *sums[TOKENS];
+};
+
+static inline __m256i broadcast4(const int8_t *p)
+{
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm256_set1_epi32(v);
+}
+
+static inline __m256i load(const uint8_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+/* dot += the four products of every 32-bit lane, signed bytes. */
+static inline __m256i add_signed(__m256i dot, __m256i magnitude, __m256i weight, __m256i x)
+{
+    __m256i p = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, weight));
+    return _mm256_add_epi32(dot, _mm256_madd_epi16(p, _mm256_set1_epi16(1)));
+}
+
+/* The codes of inputs 4j .. 4j + 3 of eight rows (half 0 or 1). */
+static inline __m256i table_codes(const uint8_t *codes, int j, int half, __m256i table)
+{
+    __m256i packed = load(codes + 64 * (j % 4) + 32 * half);
+    if (j >= 4) packed = _mm256_srli_epi16(packed, 4);
+    return _mm256_shuffle_epi8(table, _mm256_and_si256(packed, _mm256_set1_epi8(15)));
+}
+
+static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
+                                                           const uint8_t *panel, int64_t n_blocks, const struct tile *x,
+                                                           const int n, __m256 sum[TOKENS][2])
+{
+    const __m256i table = kind == GGL_PANEL_T4
+        ? _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)) : _mm256_setzero_si256();
+    for (int t = 0; t < n; t++) sum[t][0] = sum[t][1] = _mm256_setzero_ps();
+    for (int64_t b = 0; b < n_blocks; b++) {
+        const uint8_t *codes = panel + (kind == GGL_PANEL_X8 ? 64 : 32);
+        for (int half = 0; half < 2; half++) {
+            __m256 scale = kind == GGL_PANEL_X8
+                ? _mm256_loadu_ps((const float *)(const void *)(panel + 32 * half))
+                : _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(panel + 16 * half)));
+            __m256i dot[TOKENS];
+            for (int t = 0; t < n; t++) dot[t] = _mm256_setzero_si256();
+            if (kind == GGL_PANEL_Q8) {
+                for (int j = 0; j < 8; j++) {
+                    __m256i w = _mm256_xor_si256(load(codes + 64 * j + 32 * half), _mm256_set1_epi8((char)0x80));
+                    __m256i magnitude = _mm256_abs_epi8(w);
+                    for (int t = 0; t < n; t++) dot[t] = add_signed(dot[t], magnitude, w, broadcast4(x->codes[t] + 32 * b + 4 * j));
+                }
+            } else {
+                for (int j0 = 0; j0 < 8; j0 += 4) { /* four products of at most 2 * 24 * 127 fit in 16 bits */
+                    __m256i pairs[TOKENS];
+                    for (int t = 0; t < n; t++) pairs[t] = _mm256_setzero_si256();
+                    for (int j = j0; j < j0 + 4; j++) {
+                        __m256i w = kind == GGL_PANEL_T4 ? table_codes(codes, j, half, table) : load(codes + 64 * j + 32 * half);
+                        for (int t = 0; t < n; t++)
+                            pairs[t] = _mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(w, broadcast4(x->codes[t] + 32 * b + 4 * j)));
+                    }
+                    for (int t = 0; t < n; t++)
+                        dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(pairs[t], _mm256_set1_epi16(1)));
+                }
+                for (int t = 0; t < n; t++) dot[t] = _mm256_sub_epi32(dot[t], _mm256_set1_epi32(f->bias * x->sums[t][b]));
+            }
+            for (int t = 0; t < n; t++) {
+                __m256 s = _mm256_mul_ps(scale, _mm256_set1_ps(x->scales[t][b]));
+                sum[t][half] = _mm256_add_ps(sum[t][half], _mm256_mul_ps(_mm256_cvtepi32_ps(dot[t]), s));
+            }
+        }
+        panel += kind == GGL_PANEL_Q8 ? 32 + 512 : kind == GGL_PANEL_X8 ? 64 + 512 : 32 + 256;
+    }
+}
+
+#define CASES(kind)                                                                                                    \
+    switch (n) {                                                                                                       \
+    case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum); break;                                                      \
+    case 2: run_tile(f, kind, panel, n_blocks, x, 2, sum); break;                                                      \
+    case 3: run_tile(f, kind, panel, n_blocks, x, 3, sum); break;                                                      \
+    default: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                     \
+    }
+
+static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
+                     __m256 sum[TOKENS][2])
+{
+    if (f->kind == GGL_PANEL_Q8) {
+        CASES(GGL_PANEL_Q8)
+    } else if (f->kind == GGL_PANEL_X8) {
+        CASES(GGL_PANEL_X8)
+    } else {
+        CASES(GGL_PANEL_T4)
+    }
+}
+
+static void store_rows(float *y, const __m256 sum[2], int n_rows)
+{
+    float all[16];
+    _mm256_storeu_ps(all, sum[0]);
+    _mm256_storeu_ps(all + 8, sum[1]);
+    memcpy(y, all, (size_t)n_rows * 4);
+}
+
+void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
+                        int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    for (int64_t t = 0; t < n_tokens; t += TOKENS) {
+        int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
+        struct tile tile;
+        __m256 sum[TOKENS][2];
+        for (int i = 0; i < count; i++) {
+            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
+            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
+            tile.sums[i] = ggl_act_q8_sums(tile.codes[i], n);
+        }
+        dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count, sum);
+        for (int i = 0; i < count; i++) store_rows(y + (t + i) * y_stride, sum[i], n_rows);
+    }
+}

@@ -1,0 +1,114 @@
+/*
+ * AVX-512 with VNNI.  A tile is one panel by up to TOKENS tokens: weights are loaded once a tile, activations are
+ * broadcast from memory by the dot-product instruction itself.
+ */
+#include "kernels/panel/panel.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/act_q8/act_q8.h"
+
+enum { TOKENS = 8 };
+
+struct tile {
+    const int8_t *codes[TOKENS];
+    const float *scales[TOKENS];
+    const int32_t *sums[TOKENS];
+};
+
+static inline __m512i broadcast4(const int8_t *p)
+{
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm512_set1_epi32(v);
+}
+
+static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
+                                                           const uint8_t *panel, int64_t n_blocks, const struct tile *x,
+                                                           const int n, __m512 *sum)
+{
+    const __m512i table = kind == GGL_PANEL_T4
+        ? _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)f->table)) : _mm512_setzero_si512();
+    const __m512i low = _mm512_set1_epi8(15);
+    for (int t = 0; t < n; t++) sum[t] = _mm512_setzero_ps();
+    for (int64_t b = 0; b < n_blocks; b++) {
+        const uint8_t *codes = panel + (kind == GGL_PANEL_X8 ? 64 : 32);
+        __m512 scale = kind == GGL_PANEL_X8 ? _mm512_loadu_ps((const float *)(const void *)panel)
+                                            : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)panel));
+        __m512i dot[TOKENS], dot2[TOKENS];
+        for (int t = 0; t < n; t++) {
+            dot[t] = _mm512_set1_epi32(-f->bias * x->sums[t][b]);
+            if (n <= 2) dot2[t] = _mm512_setzero_si512(); /* two chains hide the latency when there is one token */
+        }
+        if (kind == GGL_PANEL_T4) {
+            for (int j = 0; j < 4; j++) {
+                __m512i packed = _mm512_loadu_si512(codes + 64 * j);
+                __m512i w0 = _mm512_shuffle_epi8(table, _mm512_and_si512(packed, low));
+                __m512i w1 = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(packed, 4), low));
+                for (int t = 0; t < n; t++) {
+                    dot[t] = _mm512_dpbusd_epi32(dot[t], w0, broadcast4(x->codes[t] + 32 * b + 4 * j));
+                    if (n <= 2) dot2[t] = _mm512_dpbusd_epi32(dot2[t], w1, broadcast4(x->codes[t] + 32 * b + 16 + 4 * j));
+                    else dot[t] = _mm512_dpbusd_epi32(dot[t], w1, broadcast4(x->codes[t] + 32 * b + 16 + 4 * j));
+                }
+            }
+        } else {
+            for (int j = 0; j < 8; j += 2) {
+                __m512i w0 = _mm512_loadu_si512(codes + 64 * j), w1 = _mm512_loadu_si512(codes + 64 * j + 64);
+                for (int t = 0; t < n; t++) {
+                    dot[t] = _mm512_dpbusd_epi32(dot[t], w0, broadcast4(x->codes[t] + 32 * b + 4 * j));
+                    if (n <= 2) dot2[t] = _mm512_dpbusd_epi32(dot2[t], w1, broadcast4(x->codes[t] + 32 * b + 4 * j + 4));
+                    else dot[t] = _mm512_dpbusd_epi32(dot[t], w1, broadcast4(x->codes[t] + 32 * b + 4 * j + 4));
+                }
+            }
+        }
+        for (int t = 0; t < n; t++) {
+            if (n <= 2) dot[t] = _mm512_add_epi32(dot[t], dot2[t]);
+            __m512 s = _mm512_mul_ps(scale, _mm512_set1_ps(x->scales[t][b]));
+            sum[t] = _mm512_add_ps(sum[t], _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), s));
+        }
+        panel += kind == GGL_PANEL_Q8 ? 32 + 512 : kind == GGL_PANEL_X8 ? 64 + 512 : 32 + 256;
+    }
+}
+
+#define CASES(kind)                                                                                                    \
+    switch (n) {                                                                                                       \
+    case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum); break;                                                      \
+    case 2: run_tile(f, kind, panel, n_blocks, x, 2, sum); break;                                                      \
+    case 3: run_tile(f, kind, panel, n_blocks, x, 3, sum); break;                                                      \
+    case 4: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                      \
+    case 5: run_tile(f, kind, panel, n_blocks, x, 5, sum); break;                                                      \
+    case 6: run_tile(f, kind, panel, n_blocks, x, 6, sum); break;                                                      \
+    case 7: run_tile(f, kind, panel, n_blocks, x, 7, sum); break;                                                      \
+    default: run_tile(f, kind, panel, n_blocks, x, 8, sum); break;                                                     \
+    }
+
+static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
+                     __m512 *sum)
+{
+    if (f->kind == GGL_PANEL_Q8) {
+        CASES(GGL_PANEL_Q8)
+    } else if (f->kind == GGL_PANEL_X8) {
+        CASES(GGL_PANEL_X8)
+    } else {
+        CASES(GGL_PANEL_T4)
+    }
+}
+
+void ggl_panel_mul_avx512(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
+                          int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    __mmask16 rows = (__mmask16)((1u << n_rows) - 1);
+    for (int64_t t = 0; t < n_tokens; t += TOKENS) {
+        int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
+        struct tile tile;
+        __m512 sum[TOKENS];
+        for (int i = 0; i < count; i++) {
+            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
+            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
+            tile.sums[i] = ggl_act_q8_sums(tile.codes[i], n);
+        }
+        dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count, sum);
+        for (int i = 0; i < count; i++) _mm512_mask_storeu_ps(y + (t + i) * y_stride, rows, sum[i]);
+    }
+}
