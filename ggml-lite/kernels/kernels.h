@@ -27,12 +27,16 @@
 #define GGL_ARCH_ARM64 0
 #endif
 
+#include "kernels/act_q8/act_q8.h"
 #include "kernels/attention/attention.h"
 #include "kernels/compress/compress.h"
+#include "kernels/fp8/fp8.h"
 #include "kernels/hadamard/hadamard.h"
 #include "kernels/hyper_connection/hyper_connection.h"
 #include "kernels/index/index.h"
 #include "kernels/mul_mat/mul_mat.h"
+#include "kernels/mxfp4/mxfp4.h"
+#include "kernels/panel/panel.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/router/router.h"
@@ -61,6 +65,12 @@ struct ggl_kernels {
     ggl_router_top_k_fn *router_top_k;
     ggl_router_gains_f32_fn *router_gains_f32;
     ggl_swiglu_f32_fn *swiglu_f32;
+    ggl_act_q8_fn *act_q8;
+    ggl_act_bf16_fn *act_bf16;
+    ggl_panel_mul_fn *panel_mul;
+    ggl_mxfp4_rows_fn *mxfp4_rows;
+    ggl_mxfp4_expand_fn *mxfp4_expand;
+    ggl_fp8_mul_fn *fp8_mul;
 };
 
 /* For every operation the first implementation in its list whose levels are all in isa. */

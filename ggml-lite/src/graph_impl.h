@@ -10,6 +10,8 @@
 
 #define GGL_MAX_SRC 5
 
+struct ggl_packed;
+
 struct ggl_run {
     int ith, nth;
     int64_t n_tokens;
@@ -39,6 +41,7 @@ union ggl_op_params {
     struct ggl_attention attention;
     struct { const float *bias; const int32_t *table; int n_used; float scale; } router;
     struct { const struct ggl_tensor *gate, *up, *down; float limit; int n_used; } moe;
+    struct { const struct ggl_packed *w; int64_t n_in; int repeat; bool fp8; } linear;
     float limit;
 };
 

@@ -31,6 +31,5 @@ static inline const int32_t *ggl_act_q8_sums(const int8_t *row, int64_t n)
 }
 
 typedef void ggl_act_q8_fn(const float *x, int64_t n, int8_t *row);
-ggl_act_q8_fn ggl_act_q8_ref;
 
 #endif

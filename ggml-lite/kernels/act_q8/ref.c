@@ -1,4 +1,4 @@
-#include "kernels/act_q8/act_q8.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 #include <string.h>

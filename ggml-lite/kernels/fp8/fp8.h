@@ -27,11 +27,9 @@ static inline int64_t ggl_fp8_panel_bytes(int64_t n)
 
 /* x -> BF16, nearest even; out may not overlap x. */
 typedef void ggl_act_bf16_fn(const float *x, int64_t n, uint16_t *out);
-ggl_act_bf16_fn ggl_act_bf16_ref;
 
 /* y[t * y_stride + r] for r < n_rows <= 16; token t is x + t * x_stride elements. */
 typedef void ggl_fp8_mul_fn(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                             int64_t y_stride, int n_rows);
-ggl_fp8_mul_fn ggl_fp8_mul_ref, ggl_fp8_mul_avx2, ggl_fp8_mul_avx512;
 
 #endif

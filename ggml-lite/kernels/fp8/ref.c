@@ -1,4 +1,4 @@
-#include "kernels/fp8/fp8.h"
+#include "kernels/kernels.h"
 
 #include <string.h>
 

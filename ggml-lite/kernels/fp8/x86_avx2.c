@@ -2,7 +2,7 @@
  * AVX2 with F16C: an E4M3 code moved up by seven bits is a half 2^8 too small, denormals included, so the processor's
  * own conversion decodes it.  The factor goes into the tile's scale, which stays exact.
  */
-#include "kernels/fp8/fp8.h"
+#include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -89,5 +89,27 @@ void ggl_fp8_mul_avx2(const uint8_t *panel, int64_t n, const uint16_t *x, int64_
             memcpy(y + (k + i) * y_stride, all, (size_t)n_rows * 4);
         }
         k += count;
+    }
+}
+
+/* Nearest even by integer arithmetic; a NaN keeps its sign and upper bits and is made quiet. */
+void ggl_act_bf16_avx2(const float *x, int64_t n, uint16_t *out)
+{
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 v = _mm256_loadu_ps(x + i);
+        __m256i bits = _mm256_castps_si256(v);
+        __m256i even = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+        __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(even, _mm256_set1_epi32(0x7fff))), 16);
+        __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(64));
+        __m256i h = _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+        __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(h, h), 0x08);
+        _mm_storeu_si128((__m128i *)(void *)(out + i), _mm256_castsi256_si128(packed));
+    }
+    for (; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, 4);
+        out[i] = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16) | 64
+                                                               : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
     }
 }

@@ -10,11 +10,9 @@
 
 /* y[r] for 16 rows, row_bytes apart, of n inputs (a multiple of 32), and one row x of act_q8.h. */
 typedef void ggl_mxfp4_rows_fn(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y);
-ggl_mxfp4_rows_fn ggl_mxfp4_rows_ref, ggl_mxfp4_rows_avx2, ggl_mxfp4_rows_avx512;
 
 /* The same 16 rows as a panel of kind X8 with bias 12: n / 32 * 576 bytes, 64-byte aligned. */
 typedef void ggl_mxfp4_expand_fn(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel);
-ggl_mxfp4_expand_fn ggl_mxfp4_expand_ref, ggl_mxfp4_expand_avx2, ggl_mxfp4_expand_avx512;
 
 #define GGL_MXFP4_BIAS 12
 

@@ -1,8 +1,7 @@
-#include "kernels/mxfp4/mxfp4.h"
+#include "kernels/kernels.h"
 
 #include <string.h>
 
-#include "kernels/act_q8/act_q8.h"
 
 enum { ROWS = 16, BLOCK = 32, BLOCK_BYTES = 17 };
 

@@ -2,12 +2,11 @@
  * AVX2: eight rows at a time.  A block's nibbles become 32 biased weights, their products eight partial sums, and a
  * tree over the eight rows one integer a row, so that scaling and summing go on with a row a lane.
  */
-#include "kernels/mxfp4/mxfp4.h"
+#include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/act_q8/act_q8.h"
 
 enum { BLOCK = 32, BLOCK_BYTES = 17 };
 

@@ -41,6 +41,5 @@ static inline int64_t ggl_panel_block_bytes(enum ggl_panel_kind kind)
 typedef void ggl_panel_mul_fn(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
                               int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride,
                               int n_rows);
-ggl_panel_mul_fn ggl_panel_mul_ref, ggl_panel_mul_avx2, ggl_panel_mul_avx512;
 
 #endif

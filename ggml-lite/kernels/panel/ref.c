@@ -1,8 +1,7 @@
-#include "kernels/panel/panel.h"
+#include "kernels/kernels.h"
 
 #include <string.h>
 
-#include "kernels/act_q8/act_q8.h"
 #include "quant/quant.h"
 
 static float scale_at(const struct ggl_panel_format *f, const uint8_t *block, int row)

@@ -2,12 +2,11 @@
  * AVX2: the 16 rows are two vectors of eight.  The byte product of AVX2 saturates at 16 bits, so 8-bit weights are
  * taken as magnitude times (activation with the weight's sign); table weights are small enough to be added as they are.
  */
-#include "kernels/panel/panel.h"
+#include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/act_q8/act_q8.h"
 
 enum { TOKENS = 4 };
 

@@ -2,12 +2,11 @@
  * AVX-512 with VNNI.  A tile is one panel by up to TOKENS tokens: weights are loaded once a tile, activations are
  * broadcast from memory by the dot-product instruction itself.
  */
-#include "kernels/panel/panel.h"
+#include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/act_q8/act_q8.h"
 
 enum { TOKENS = 8 };
 

@@ -2,7 +2,7 @@
  * AVX-512 with BF16 and VBMI: 64 codes become 64 BF16 by two lookups of 128 bytes (upper and lower byte), the
  * sign is put back, and the dot-product instruction adds two products a lane.
  */
-#include "kernels/fp8/fp8.h"
+#include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>

@@ -5,12 +5,11 @@
  * weights up.  The dot-product instruction leaves eight partial sums a block; a tree over the 16 rows turns them
  * into one integer a row and block, so that scaling and summing go on with a row a lane.
  */
-#include "kernels/mxfp4/mxfp4.h"
+#include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/act_q8/act_q8.h"
 
 enum { ROWS = 16, BLOCK = 32, BLOCK_BYTES = 17 };
 

@@ -1,0 +1,108 @@
+/*
+ * Products with packed matrices.  Activations are rounded once, in a node of
+ * their own that all products of the same input share.
+ */
+#include "graph_impl.h"
+#include "pack_impl.h"
+
+enum { ROWS = 16, CANCEL_PANELS = 16 };
+
+/* ---- rounded activations: int8 rows (act_q8.h) or BF16 */
+
+static void run_round(const struct ggl_node *node, const struct ggl_run *run, int phase)
+{
+    (void)phase;
+    int64_t n = node->p.linear.n_in, repeat = node->src[0]->width / n, stride = node->width / repeat, begin, end;
+    ggl_share(run->n_tokens * repeat, run->ith, run->nth, &begin, &end);
+    for (int64_t i = begin; i < end; i++) {
+        const float *x = ggl_f32_row(node->src[0], 0) + i * n;
+        uint8_t *out = node->data + i * stride;
+        if (node->p.linear.fp8) run->k->act_bf16(x, n, (uint16_t *)(void *)out);
+        else run->k->act_q8(x, n, (int8_t *)out);
+    }
+}
+
+static const struct ggl_op op_round = {"round", 1, NULL, run_round};
+
+/* The rounded form of x in vectors of n; an earlier node is used again. */
+static struct ggl_node *rounded(struct ggl_graph *g, struct ggl_node *x, int64_t n, bool fp8)
+{
+    for (int i = g->n_nodes; i-- > x->index;) {
+        struct ggl_node *node = g->nodes[i];
+        if (node->op == &op_round && node->src[0] == x && node->p.linear.fp8 == fp8 && node->p.linear.n_in == n) return node;
+    }
+    int64_t bytes = fp8 ? 2 * n : ggl_act_q8_bytes(n);
+    struct ggl_node *node = ggl_node_new(g, &op_round, GGL_ELEM_U8, x->width / n * bytes, 1, &x);
+    if (node) node->p.linear.n_in = n, node->p.linear.fp8 = fp8;
+    return node;
+}
+
+/* ---- linear */
+
+/* Panels [begin, end): vectors of x are `stride` bytes apart and `count` many. */
+static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const uint8_t *x,
+                       int64_t stride, int64_t count, float *y)
+{
+    for (int64_t i = begin; i < end; i++) {
+        if (i % CANCEL_PANELS == 0 && ggl_run_cancelled(run)) return;
+        const uint8_t *panel = w->data + (uint64_t)i * w->panel_bytes;
+        int rows = (int)(w->n_out - i * ROWS < ROWS ? w->n_out - i * ROWS : ROWS);
+        float *out = y + i * ROWS;
+        if (w->fp8)
+            run->k->fp8_mul(panel, w->n_in, (const uint16_t *)(const void *)x, stride / 2, count, out, w->n_out, rows);
+        else
+            run->k->panel_mul(&w->format, panel, w->n_in, (const int8_t *)x, stride, NULL, count, out, w->n_out, rows);
+    }
+}
+
+static void run_linear(const struct ggl_node *node, const struct ggl_run *run, int phase)
+{
+    (void)phase;
+    const struct ggl_packed *w = node->p.linear.w;
+    const struct ggl_node *x = node->src[0];
+    int64_t repeat = node->p.linear.repeat, begin, end;
+    ggl_share(w->n_panels, run->ith, run->nth, &begin, &end);
+    run_panels(w, run, begin, end, x->data, x->width / repeat, run->n_tokens * repeat, ggl_f32_out(node, 0));
+}
+
+static const struct ggl_op op_linear = {"linear", 1, NULL, run_linear};
+
+static struct ggl_node *linear_node(struct ggl_graph *g, const struct ggl_op *op, const struct ggl_packed *w,
+                                    struct ggl_node *x, int64_t parts, int64_t width)
+{
+    if (!x) return NULL;
+    if (x->elem != GGL_ELEM_F32 || x->width != w->n_in * parts) return ggl_graph_refuse(g, "linear", w->name);
+    struct ggl_node *r = rounded(g, x, w->n_in, w->fp8);
+    if (!r) return NULL;
+    struct ggl_node *node = ggl_node_new(g, op, GGL_ELEM_F32, width, 1, &r);
+    if (node) node->p.linear.w = w, node->p.linear.repeat = (int)parts;
+    return node;
+}
+
+struct ggl_node *ggl_linear(struct ggl_graph *g, const struct ggl_packed *w, struct ggl_node *x, int repeat)
+{
+    return linear_node(g, &op_linear, w, x, repeat, w->n_out * repeat);
+}
+
+/* Rows j * R .. of the matrix meet part j of x; a panel lies in one group because R is a multiple of 16. */
+static void run_grouped(const struct ggl_node *node, const struct ggl_run *run, int phase)
+{
+    (void)phase;
+    const struct ggl_packed *w = node->p.linear.w;
+    const struct ggl_node *x = node->src[0];
+    int64_t groups = node->p.linear.repeat, panels = w->n_panels / groups, begin, end;
+    ggl_share(w->n_panels, run->ith, run->nth, &begin, &end);
+    while (begin < end) {
+        int64_t group = begin / panels, last = (group + 1) * panels < end ? (group + 1) * panels : end;
+        run_panels(w, run, begin, last, x->data + group * (x->width / groups), x->width, run->n_tokens, ggl_f32_out(node, 0));
+        begin = last;
+    }
+}
+
+static const struct ggl_op op_grouped = {"linear_grouped", 1, NULL, run_grouped};
+
+struct ggl_node *ggl_linear_grouped(struct ggl_graph *g, const struct ggl_packed *w, struct ggl_node *x, int groups)
+{
+    if (w->n_out % ((int64_t)groups * ROWS)) return ggl_graph_refuse(g, "linear_grouped", w->name);
+    return linear_node(g, &op_grouped, w, x, groups, w->n_out);
+}

@@ -1,0 +1,177 @@
+/*
+ * The mixture of experts with int8 activations, for experts in MXFP4 (GGUF) or
+ * FP4 (checkpoint directories), computed from where they are mapped.
+ *
+ * Sixteen rows of an expert are taken at a time.  For one or two tokens they are
+ * multiplied from the file's blocks; for more they are unpacked once into a panel
+ * that stays in the second-level cache.  Both give the same bits (kernels/panel).
+ */
+#include "graph_impl.h"
+#include "moe_impl.h"
+
+#include <string.h>
+
+enum { ROWS = 16, FEW = 2, CANCEL_GROUPS = 8 };
+
+struct fast_scratch {
+    struct ggl_moe_groups groups;
+    int8_t *x;     /* [n_tokens] rounded inputs */
+    int8_t *act_q; /* [pairs] rounded activations between the two products */
+    float *act;    /* [pairs][n_ff] */
+    float *tile;   /* this thread's: 2 x [n_tokens][ROWS] */
+    uint8_t *panel, *rows; /* this thread's: an unpacked panel; 16 rows in MXFP4 order (FP4 only) */
+};
+
+static uint64_t round64(uint64_t n)
+{
+    return (n + 63) & ~(uint64_t)63;
+}
+
+/* Carve the scratch; returns its bytes. */
+static uint64_t carve(const struct ggl_node *node, int64_t n_tokens, int nth, int ith, uint8_t *base, struct fast_scratch *s)
+{
+    uint64_t pairs = (uint64_t)(n_tokens * node->p.moe.n_used);
+    int64_t n_ff = node->p.moe.gate->ne[1], n_embd = node->p.moe.gate->ne[0], widest = n_ff > n_embd ? n_ff : n_embd;
+    uint64_t at = ggl_moe_groups_bytes(node, n_tokens);
+    uint64_t x = at, act_q = x + (uint64_t)(n_tokens * ggl_act_q8_bytes(n_embd));
+    uint64_t act = act_q + pairs * (uint64_t)ggl_act_q8_bytes(n_ff), threads = act + round64(pairs * (uint64_t)n_ff * 4);
+    uint64_t tile = round64(2 * (uint64_t)n_tokens * ROWS * 4);
+    uint64_t panel = (uint64_t)(widest / GGL_PANEL_BLOCK * ggl_panel_block_bytes(GGL_PANEL_X8));
+    uint64_t rows = round64((uint64_t)(widest / 32 * 17 * ROWS) + 64);
+    if (s) {
+        uint8_t *mine = base + threads + (uint64_t)ith * (tile + panel + rows);
+        ggl_moe_groups_carve(node, n_tokens, base, &s->groups);
+        s->x = (int8_t *)(base + x);
+        s->act_q = (int8_t *)(base + act_q);
+        s->act = (float *)(void *)(base + act);
+        s->tile = (float *)(void *)mine;
+        s->panel = mine + tile;
+        s->rows = mine + tile + panel;
+    }
+    return threads + (uint64_t)nth * (tile + panel + rows);
+}
+
+static uint64_t fast_scratch_bytes(const struct ggl_node *node, int64_t n_tokens, int nth)
+{
+    return carve(node, n_tokens, nth, 0, NULL, NULL);
+}
+
+/* Sixteen rows as MXFP4 blocks: where they are, or rearranged from a checkpoint's two planes. */
+static const uint8_t *mxfp4_rows(const struct ggl_tensor *w, int64_t slice, int64_t row, uint8_t *buffer, int64_t *row_bytes)
+{
+    if (w->type == GGL_TYPE_MXFP4) {
+        *row_bytes = (int64_t)w->row_bytes;
+        return ggl_tensor_slice(w, slice) + (uint64_t)row * w->row_bytes;
+    }
+    *row_bytes = w->ne[0] / 32 * 17;
+    for (int64_t r = 0; r < ROWS; r++)
+        ggl_fp4_to_mxfp4(ggl_tensor_slice(w, slice) + (uint64_t)(row + r) * w->row_bytes,
+                         ggl_tensor_scale_slice(w, slice) + (uint64_t)(row + r) * w->scale_row_bytes,
+                         buffer + r * *row_bytes, w->ne[0]);
+    return buffer;
+}
+
+/* y[i][0..16) for the n vectors x[index[i]] (index NULL: x[i]), rows row .. row + 15 of a slice. */
+static void multiply(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_tensor *w, int64_t slice,
+                     int64_t row, const int8_t *x, const int32_t *index, int64_t n, float *y)
+{
+    static const struct ggl_panel_format format = {GGL_PANEL_X8, GGL_MXFP4_BIAS, NULL};
+    int64_t row_bytes, stride = ggl_act_q8_bytes(w->ne[0]);
+    const uint8_t *rows = mxfp4_rows(w, slice, row, s->rows, &row_bytes);
+    if (n <= FEW) {
+        for (int64_t i = 0; i < n; i++)
+            run->k->mxfp4_rows(rows, row_bytes, w->ne[0], x + (index ? index[i] : i) * stride, y + i * ROWS);
+        return;
+    }
+    run->k->mxfp4_expand(rows, row_bytes, w->ne[0], s->panel);
+    run->k->panel_mul(&format, s->panel, w->ne[0], x, stride, index, n, y, ROWS, ROWS);
+}
+
+static void round_inputs(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
+{
+    int64_t n = node->src[0]->width, begin, end;
+    ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
+    for (int64_t t = begin; t < end; t++) run->k->act_q8(ggl_f32_row(node->src[0], t), n, s->x + t * ggl_act_q8_bytes(n));
+}
+
+static void gate_and_up(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
+{
+    const struct ggl_tensor *gate = node->p.moe.gate, *up = node->p.moe.up;
+    int64_t n_ff = gate->ne[1], begin, end;
+    ggl_share(n_ff / ROWS, run->ith, run->nth, &begin, &end);
+    for (int64_t e = 0; e < gate->ne[2]; e++) {
+        int64_t from = s->groups.first[e], n = s->groups.first[e + 1] - from;
+        float *g = s->tile, *u = s->tile + n * ROWS;
+        for (int64_t i = begin; n && i < end; i++) {
+            if (i % CANCEL_GROUPS == 0 && ggl_run_cancelled(run)) return;
+            multiply(run, s, gate, e, i * ROWS, s->x, s->groups.token + from, n, g);
+            multiply(run, s, up, e, i * ROWS, s->x, s->groups.token + from, n, u);
+            for (int64_t j = 0; j < n; j++)
+                run->k->swiglu_f32(s->act + (from + j) * n_ff + i * ROWS, g + j * ROWS, u + j * ROWS, node->p.moe.limit,
+                                   s->groups.gain[from + j], ROWS);
+        }
+    }
+}
+
+static void round_activations(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
+{
+    int64_t n = node->p.moe.gate->ne[1], begin, end;
+    ggl_share(run->n_tokens * node->p.moe.n_used, run->ith, run->nth, &begin, &end);
+    for (int64_t i = begin; i < end; i++) run->k->act_q8(s->act + i * n, n, s->act_q + i * ggl_act_q8_bytes(n));
+}
+
+static void down_and_sum(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
+{
+    const struct ggl_tensor *down = node->p.moe.down;
+    int64_t begin, end, stride = ggl_act_q8_bytes(down->ne[0]);
+    ggl_share(node->width / ROWS, run->ith, run->nth, &begin, &end);
+    for (int64_t t = 0; t < run->n_tokens; t++)
+        memset(ggl_f32_out(node, t) + begin * ROWS, 0, (size_t)((end - begin) * ROWS) * 4);
+    for (int64_t e = 0; e < down->ne[2]; e++) {
+        int64_t from = s->groups.first[e], n = s->groups.first[e + 1] - from;
+        for (int64_t i = begin; n && i < end; i++) {
+            if (i % CANCEL_GROUPS == 0 && ggl_run_cancelled(run)) return;
+            multiply(run, s, down, e, i * ROWS, s->act_q + from * stride, NULL, n, s->tile);
+            for (int64_t j = 0; j < n; j++) {
+                float *y = ggl_f32_out(node, s->groups.token[from + j]) + i * ROWS;
+                for (int r = 0; r < ROWS; r++) y[r] += s->tile[j * ROWS + r];
+            }
+        }
+    }
+    for (int64_t t = 0; node->src[3] && t < run->n_tokens; t++) {
+        const float *shared = ggl_f32_row(node->src[3], t);
+        float *y = ggl_f32_out(node, t);
+        for (int64_t i = begin * ROWS; i < end * ROWS; i++) y[i] += shared[i];
+    }
+}
+
+static void run_moe_fast(const struct ggl_node *node, const struct ggl_run *run, int phase)
+{
+    struct fast_scratch s;
+    carve(node, run->n_tokens, run->nth, run->ith, run->scratch, &s);
+    switch (phase) {
+    case 0:
+        if (run->ith == 0) ggl_moe_group(node, run, &s.groups);
+        round_inputs(node, run, &s);
+        break;
+    case 1: gate_and_up(node, run, &s); break;
+    case 2: round_activations(node, run, &s); break;
+    default: down_and_sum(node, run, &s); break;
+    }
+}
+
+static const struct ggl_op op_moe_fast = {"moe_fast", 4, fast_scratch_bytes, run_moe_fast};
+
+static bool suits(const struct ggl_tensor *w)
+{
+    return (w->type == GGL_TYPE_MXFP4 || w->type == GGL_TYPE_FP4) && w->ne[0] % 32 == 0 && w->ne[1] % ROWS == 0;
+}
+
+struct ggl_node *ggl_moe_fast(struct ggl_graph *g, struct ggl_node *x, struct ggl_node *experts, struct ggl_node *gains,
+                              struct ggl_node *shared, const struct ggl_tensor *gate, const struct ggl_tensor *up,
+                              const struct ggl_tensor *down, float limit)
+{
+    struct ggl_node *node = ggl_moe(g, x, experts, gains, shared, gate, up, down, limit);
+    if (node && suits(gate) && suits(up) && suits(down)) node->op = &op_moe_fast;
+    return node;
+}

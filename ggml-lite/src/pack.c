@@ -1,0 +1,120 @@
+/*
+ * Packing: rows of a weight -> panels of 16 rows.
+ */
+#include "pack_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "checked.h"
+
+enum { ROWS = 16, BLOCK = 32, HUGE_PAGE = 2 << 20 };
+
+/* Weights of a 4-bit code plus a bias that makes them unsigned. */
+static const uint8_t table_q4_0[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static const uint8_t table_iq4_nl[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 152, 165, 180, 196, 216, 240};
+
+/* Which form a type has; false: none. */
+static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
+{
+    switch (w->type) {
+    case GGL_TYPE_FP8: p->fp8 = true; return w->ne[0] % 4 == 0;
+    case GGL_TYPE_Q8_0: p->format = (struct ggl_panel_format){GGL_PANEL_Q8, 128, NULL}; break;
+    case GGL_TYPE_Q4_0: p->format = (struct ggl_panel_format){GGL_PANEL_T4, 8, table_q4_0}; break;
+    case GGL_TYPE_IQ4_NL: p->format = (struct ggl_panel_format){GGL_PANEL_T4, 127, table_iq4_nl}; break;
+    default: return false;
+    }
+    return w->ne[0] % BLOCK == 0;
+}
+
+/* One block of one row into its panel; rows past the end of the matrix stay zero. */
+static void pack_block(const struct ggl_packed *p, const uint8_t *block, int row, uint8_t *out)
+{
+    memcpy(out + 2 * row, block, 2);
+    if (p->format.kind == GGL_PANEL_Q8) {
+        for (int i = 0; i < BLOCK; i++) out[32 + i / 4 * 64 + 4 * row + i % 4] = block[2 + i] ^ 0x80;
+    } else { /* byte j holds inputs j and j + 16, in the file as here */
+        for (int i = 0; i < 16; i++) out[32 + i / 4 * 64 + 4 * row + i % 4] = block[2 + i];
+    }
+}
+
+static void pack_integer_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
+{
+    const uint32_t file_block = ggl_type_info(w->type)->block_bytes;
+    int64_t block_bytes = ggl_panel_block_bytes(p->format.kind);
+    memset(out, 0, p->panel_bytes);
+    for (int r = 0; r < ROWS && panel * ROWS + r < p->n_out; r++) {
+        const uint8_t *row = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS + r) * w->row_bytes;
+        for (int64_t b = 0; b < p->n_in / BLOCK; b++) pack_block(p, row + b * file_block, r, out + b * block_bytes);
+    }
+}
+
+static void pack_fp8_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
+{
+    memset(out, 0, p->panel_bytes);
+    for (int r = 0; r < ROWS && panel * ROWS + r < p->n_out; r++) {
+        const uint8_t *row = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS + r) * w->row_bytes;
+        uint8_t *to = out + r / 4 * 16 + r % 4 * 2;
+        for (int64_t i = 0; i < p->n_in; i++) to[i / 4 * 64 + i % 4 / 2 * 8 + i % 2] = row[i];
+    }
+    const uint8_t *scales = ggl_tensor_scale_slice(w, 0) + (uint64_t)(panel * ROWS / 128) * w->scale_row_bytes;
+    for (int64_t tile = 0; tile * GGL_FP8_TILE < p->n_in; tile++) {
+        float s;
+        if (w->scale_type == GGL_SCALE_F32) memcpy(&s, scales + 4 * tile, 4);
+        else s = ggl_e8m0_to_f32(scales[tile]);
+        memcpy(out + p->n_in * ROWS + 4 * tile, &s, 4);
+    }
+}
+
+struct job {
+    struct ggl_packed *p;
+    const struct ggl_tensor *w;
+};
+
+static void pack_share(void *arg, int ith, int nth)
+{
+    const struct job *j = arg;
+    int64_t begin = j->p->n_panels * ith / nth, end = j->p->n_panels * (ith + 1) / nth;
+    for (int64_t i = begin; i < end; i++) {
+        uint8_t *out = j->p->data + (uint64_t)i * j->p->panel_bytes;
+        if (j->p->fp8) pack_fp8_panel(j->p, j->w, i, out);
+        else pack_integer_panel(j->p, j->w, i, out);
+    }
+}
+
+enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, struct ggl_packed **out, struct ggl_error *err)
+{
+    struct ggl_packed form = {.n_in = w->ne[0], .n_out = w->ne[1]};
+    *out = NULL;
+    if (!choose(w, &form)) return GGL_OK;
+    form.n_panels = (form.n_out + ROWS - 1) / ROWS;
+    form.panel_bytes = (uint64_t)(form.fp8 ? ggl_fp8_panel_bytes(form.n_in)
+                                           : form.n_in / BLOCK * ggl_panel_block_bytes(form.format.kind));
+    memcpy(form.name, w->name, sizeof(form.name));
+    struct ggl_packed *p = malloc(sizeof(*p));
+    uint64_t bytes, rounded;
+    if (p && ggl_mul_u64(form.panel_bytes, (uint64_t)form.n_panels, &bytes) && ggl_align_u64(bytes, HUGE_PAGE, &rounded))
+        form.data = aligned_alloc(bytes >= HUGE_PAGE ? HUGE_PAGE : 64, bytes >= HUGE_PAGE ? rounded : (bytes + 63) & ~(uint64_t)63);
+    if (!form.data) {
+        free(p);
+        return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no memory to pack it", w->name);
+    }
+    *p = form;
+    struct job job = {p, w};
+    enum ggl_status s = ggl_team_run(team, pack_share, &job, err);
+    if (s) ggl_packed_free(p);
+    else *out = p;
+    return s;
+}
+
+void ggl_packed_free(struct ggl_packed *p)
+{
+    if (!p) return;
+    free(p->data);
+    free(p);
+}
+
+uint64_t ggl_packed_bytes(const struct ggl_packed *p)
+{
+    return p ? p->panel_bytes * (uint64_t)p->n_panels : 0;
+}
