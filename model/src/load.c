@@ -84,7 +84,9 @@ static enum ggl_status load(struct ggl_model *m, const char *path, const struct 
     if ((s = v4_weights_bind(&m->src, &m->hp, &m->w, err))) return s;
     if ((s = load_tokenizer(m, p, err))) return s;
     fingerprint(m);
-    return ggl_team_new(p->n_threads, &m->team, err);
+    if ((s = ggl_team_new(p->n_threads, &m->team, err))) return s;
+    m->hp.fast = p->precision == GGL_PRECISION_FAST;
+    return m->hp.fast ? v4_weights_pack(&m->hp, &m->w, m->team, err) : GGL_OK;
 }
 
 enum ggl_status ggl_model_load(const char *path, const struct ggl_model_params *params, struct ggl_model **out,
@@ -92,7 +94,7 @@ enum ggl_status ggl_model_load(const char *path, const struct ggl_model_params *
 {
     struct ggl_model_params p = ggl_model_defaults();
     if (params) memcpy(&p, params, params->struct_size < sizeof(p) ? params->struct_size : sizeof(p));
-    if (p.precision != GGL_PRECISION_F32)
+    if (p.precision != GGL_PRECISION_F32 && p.precision != GGL_PRECISION_FAST)
         return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "precision: unknown value %d", (int)p.precision);
     struct ggl_model *m = calloc(1, sizeof(*m));
     if (!m) return ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "out of memory");

@@ -24,7 +24,7 @@ static const struct cli_option options[] = {
     {0, "draft-logits", "OUT.f32", "the same of the multi-token-prediction block: [n_tokens - 1, n_vocab], row i from "
                                    "position i given token i + 1", CLI_STR, &args.draft},
     {0, "perplexity", NULL, "print the perplexity of the tokens", CLI_FLAG, &args.perplexity},
-    {0, "precision", "f32", "float activations everywhere; the only mode of this version", CLI_STR, &args.precision},
+    {0, "precision", "f32|fast", "f32: float activations everywhere (default); fast: integers where the weights allow", CLI_STR, &args.precision},
     {0, "chunk", "N", "tokens in one pass (default 256; 1: token by token); never changes a result", CLI_INT, &args.chunk},
     {0, "cache-rounding", "on|off", "off: diagnostic, the cache keeps float rows (default on)", CLI_STR, &args.rounding},
     {0, "dump", "NAME=FILE", "write an intermediate as float32 rows, e.g. L0.attn.in=x.f32; repeatable", CLI_LIST, &args.dumps},
@@ -138,7 +138,8 @@ static void check_args(void)
 {
     if (!args.model) cli_die(&cli, 2, "-m MODEL is missing");
     if (!args.tokens) cli_die(&cli, 2, "--tokens FILE is missing");
-    if (strcmp(args.precision, "f32") != 0) cli_die(&cli, 2, "--precision %s: this version has only f32", args.precision);
+    if (strcmp(args.precision, "f32") != 0 && strcmp(args.precision, "fast") != 0)
+        cli_die(&cli, 2, "--precision %s: expected f32 or fast", args.precision);
     if (strcmp(args.rounding, "on") != 0 && strcmp(args.rounding, "off") != 0)
         cli_die(&cli, 2, "--cache-rounding %s: expected on or off", args.rounding);
     if (args.threads < 0 || args.threads > 1024) cli_die(&cli, 2, "--threads: expected 0..1024");
@@ -168,6 +169,7 @@ int main(int argc, char **argv)
     struct ggl_session *s;
     struct ggl_model_params mp = ggl_model_defaults();
     mp.n_threads = (int32_t)args.threads;
+    mp.precision = strcmp(args.precision, "fast") == 0 ? GGL_PRECISION_FAST : GGL_PRECISION_F32;
     if (ggl_model_load(args.model, &mp, &m, &err)) cli_die_error(&cli, &err);
 
     struct run r = {.n_vocab = ggl_model_n_vocab(m)};

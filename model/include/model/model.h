@@ -40,7 +40,8 @@ enum ggl_log_level { GGL_LOG_INFO, GGL_LOG_WARN };
 typedef void ggl_log_fn(void *user, enum ggl_log_level level, const char *line);
 
 enum ggl_precision {
-    GGL_PRECISION_F32 = 0, /* float activations everywhere */
+    GGL_PRECISION_F32 = 0, /* float activations everywhere: the reference */
+    GGL_PRECISION_FAST,    /* int8 or BF16 activations where the weight's type has a kernel for them */
 };
 
 struct ggl_model_params {

@@ -27,7 +27,7 @@ static struct ggl_node *select_entries(struct v4_builder *b, const struct v4_lay
     struct ggl_node *keys = compress(b, &l->index_compressor, x, 4, hp->index_dim, b->cache->index, true,
                                      &cache->index_state, &cache->index_keys);
     ggl_name(keys, "%s.attn.index_keys", tag);
-    struct ggl_node *q = ggl_mul_mat(g, l->index_q_b, q_latent, 1);
+    struct ggl_node *q = v4_linear(g, &l->index_q_b, q_latent, 1);
     q = ggl_rope(g, q, b->angles_compressed, hp->index_dim, hp->n_rope, false);
     q = ggl_index_query(g, q, hp->index_heads, b->cache->index);
     struct ggl_node *weights = ggl_mul_mat(g, l->index_proj, x, 1);
@@ -46,12 +46,12 @@ struct ggl_node *v4_attention(struct v4_builder *b, int i, int ratio, const char
     struct ggl_graph *g = b->g;
     struct ggl_node *angles = ratio ? b->angles_compressed : b->angles_plain;
 
-    struct ggl_node *q_latent = ggl_rms_norm(g, ggl_mul_mat(g, l->q_a, x, 1), l->q_a_norm, 0, hp->norm_eps);
-    struct ggl_node *q = ggl_mul_mat(g, l->q_b, q_latent, 1);
+    struct ggl_node *q_latent = ggl_rms_norm(g, v4_linear(g, &l->q_a, x, 1), l->q_a_norm, 0, hp->norm_eps);
+    struct ggl_node *q = v4_linear(g, &l->q_b, q_latent, 1);
     q = ggl_rms_norm(g, q, NULL, hp->n_dim, hp->norm_eps); /* each head on its own, no weight */
     q = ggl_name(ggl_rope(g, q, angles, hp->n_dim, hp->n_rope, false), "%s.attn.q", tag);
 
-    struct ggl_node *kv = ggl_rms_norm(g, ggl_mul_mat(g, l->kv, x, 1), l->kv_norm, 0, hp->norm_eps);
+    struct ggl_node *kv = ggl_rms_norm(g, v4_linear(g, &l->kv, x, 1), l->kv_norm, 0, hp->norm_eps);
     kv = ggl_rope(g, kv, angles, hp->n_dim, hp->n_rope, false);
     struct ggl_node *rows = ggl_name(ggl_cache_encode(g, kv, b->cache->kv), "%s.attn.kv", tag);
 
@@ -70,6 +70,8 @@ struct ggl_node *v4_attention(struct v4_builder *b, int i, int ratio, const char
 
     /* Values carry the rotation of their position; turn the sum back by the query's. */
     o = ggl_rope(g, o, angles, hp->n_dim, hp->n_rope, true);
-    o = ggl_mul_mat(g, l->out_b, ggl_mul_mat_grouped(g, l->out_a, o, hp->o_groups), 1);
+    struct ggl_node *low = l->out_a.packed ? ggl_linear_grouped(g, l->out_a.packed, o, hp->o_groups)
+                                           : ggl_mul_mat_grouped(g, l->out_a.w, o, hp->o_groups);
+    o = v4_linear(g, &l->out_b, low, 1);
     return ggl_name(o, "%s.attn.out", tag);
 }

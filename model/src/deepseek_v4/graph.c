@@ -36,7 +36,7 @@ static struct ggl_node *head(const struct v4_hparams *hp, const struct v4_weight
 {
     struct ggl_node *m = ggl_hc_head_mix(g, h, head->hc.fn, head->hc.base, head->hc.scale, hp->n_hc, hp->hc_eps, hp->norm_eps);
     struct ggl_node *x = ggl_rms_norm(g, ggl_hc_pre(g, h, m, hp->n_hc), head->norm, 0, hp->norm_eps);
-    return ggl_mul_mat(g, w->output, x, 1);
+    return v4_linear(g, &w->output, x, 1);
 }
 
 static void begin(struct v4_builder *b, int64_t n_tokens)
@@ -83,8 +83,8 @@ void v4_build_mtp(const struct v4_hparams *hp, const struct v4_weights *w, struc
     out->h = ggl_input(b.g, GGL_ELEM_F32, (int64_t)hp->n_embd * hp->n_hc);
     struct ggl_node *e = ggl_rms_norm(b.g, ggl_embed(b.g, w->token_embd, b.ids, 1), w->mtp_enorm, 0, hp->norm_eps);
     struct ggl_node *x = ggl_rms_norm(b.g, out->h, w->mtp_hnorm, hp->n_embd, hp->norm_eps); /* each stream on its own */
-    x = ggl_mul_mat(b.g, w->mtp_h_proj, x, hp->n_hc);
-    x = ggl_add(b.g, x, ggl_mul_mat(b.g, w->mtp_e_proj, e, 1));
+    x = v4_linear(b.g, &w->mtp_h_proj, x, hp->n_hc);
+    x = ggl_add(b.g, x, v4_linear(b.g, &w->mtp_e_proj, e, 1));
     x = block(&b, hp->n_layer, 0, "M0", x);
     ggl_graph_output(b.g, out->out = head(hp, w, &w->mtp_head, b.g, x));
 }

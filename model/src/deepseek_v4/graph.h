@@ -36,6 +36,12 @@ void v4_build_head(const struct v4_hparams *hp, const struct v4_weights *w, int6
 void v4_build_mtp(const struct v4_hparams *hp, const struct v4_weights *w, struct v4_cache *cache, int64_t n_tokens,
                   struct v4_graph *out);
 
+/* W x, with the activations that the model's precision asks for: packed matrices where there are, else float. */
+static inline struct ggl_node *v4_linear(struct ggl_graph *g, const struct v4_matrix *m, struct ggl_node *x, int repeat)
+{
+    return m->packed ? ggl_linear(g, m->packed, x, repeat) : ggl_mul_mat(g, m->w, x, repeat);
+}
+
 /* attention.c: y [n_embd, T] of layer i; `tag` starts its names ("L3", "M0"). */
 struct ggl_node *v4_attention(struct v4_builder *b, int i, int ratio, const char *tag, struct ggl_node *x);
 /* moe.c */

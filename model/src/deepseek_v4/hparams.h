@@ -21,6 +21,7 @@ struct v4_hparams {
     float rope_base, compress_rope_base;
     float yarn_factor, yarn_beta_fast, yarn_beta_slow; /* factor 1: no YaRN */
     int32_t yarn_context;
+    bool fast;                    /* not from the file: integer activations where the weights allow */
     int32_t ratio[V4_MAX_LAYERS]; /* 0, 4 or 128 */
     int32_t n_ff[V4_MAX_LAYERS];
     float clamp_expert[V4_MAX_LAYERS], clamp_shared[V4_MAX_LAYERS];

@@ -16,9 +16,9 @@ struct ggl_node *v4_moe(struct v4_builder *b, int i, const char *tag, struct ggl
     struct ggl_node *gains = ggl_router_gains(g, score, experts, hp->expert_scale);
     ggl_name(gains, "%s.ffn.gains", tag);
 
-    struct ggl_node *shared = ggl_swiglu(g, ggl_mul_mat(g, l->gate_shexp, x, 1), ggl_mul_mat(g, l->up_shexp, x, 1),
+    struct ggl_node *shared = ggl_swiglu(g, v4_linear(g, &l->gate_shexp, x, 1), v4_linear(g, &l->up_shexp, x, 1),
                                          hp->clamp_shared[i]);
-    shared = ggl_mul_mat(g, l->down_shexp, shared, 1);
-    struct ggl_node *y = ggl_moe(g, x, experts, gains, shared, l->gate_exps, l->up_exps, l->down_exps, hp->clamp_expert[i]);
+    shared = v4_linear(g, &l->down_shexp, shared, 1);
+    struct ggl_node *y = (hp->fast ? ggl_moe_fast : ggl_moe)(g, x, experts, gains, shared, l->gate_exps, l->up_exps, l->down_exps, hp->clamp_expert[i]);
     return ggl_name(y, "%s.ffn.out", tag);
 }

@@ -161,16 +161,16 @@ static void bind_attention(struct binder *b, int32_t ratio, struct v4_layer *l)
     int64_t heads = (int64_t)hp->n_head * hp->n_dim, low = (int64_t)hp->o_groups * hp->o_rank;
     l->attn_norm = floats(b, "attn_norm.weight", hp->n_embd, 1);
     l->sinks = floats(b, "attn_sinks.weight", hp->n_head, 1);
-    l->q_a = matrix(b, "attn_q_a.weight", hp->n_embd, hp->q_rank, 1);
+    l->q_a.w = matrix(b, "attn_q_a.weight", hp->n_embd, hp->q_rank, 1);
     l->q_a_norm = floats(b, "attn_q_a_norm.weight", hp->q_rank, 1);
-    l->q_b = matrix(b, "attn_q_b.weight", hp->q_rank, heads, 1);
-    l->kv = matrix(b, "attn_kv.weight", hp->n_embd, hp->n_dim, 1);
+    l->q_b.w = matrix(b, "attn_q_b.weight", hp->q_rank, heads, 1);
+    l->kv.w = matrix(b, "attn_kv.weight", hp->n_embd, hp->n_dim, 1);
     l->kv_norm = floats(b, "attn_kv_a_norm.weight", hp->n_dim, 1);
-    l->out_a = matrix(b, "attn_output_a.weight", heads / hp->o_groups, low, 1);
-    l->out_b = matrix(b, "attn_output_b.weight", low, hp->n_embd, 1);
+    l->out_a.w = matrix(b, "attn_output_a.weight", heads / hp->o_groups, low, 1);
+    l->out_b.w = matrix(b, "attn_output_b.weight", low, hp->n_embd, 1);
     if (ratio) bind_compressor(b, "attn_compressor", ratio, hp->n_dim, &l->compressor);
     if (ratio != 4) return;
-    l->index_q_b = matrix(b, "indexer.attn_q_b.weight", hp->q_rank, (int64_t)hp->index_heads * hp->index_dim, 1);
+    l->index_q_b.w = matrix(b, "indexer.attn_q_b.weight", hp->q_rank, (int64_t)hp->index_heads * hp->index_dim, 1);
     l->index_proj = matrix(b, "indexer.proj.weight", hp->n_embd, hp->index_heads, 1);
     bind_compressor(b, "indexer_compressor", ratio, hp->index_dim, &l->index_compressor);
 }
@@ -187,9 +187,9 @@ static void bind_experts(struct binder *b, bool hashed, struct v4_layer *l)
     l->gate_exps = matrix(b, "ffn_gate_exps.weight", hp->n_embd, n_ff, hp->n_expert);
     l->up_exps = matrix(b, "ffn_up_exps.weight", hp->n_embd, n_ff, hp->n_expert);
     l->down_exps = matrix(b, "ffn_down_exps.weight", n_ff, hp->n_embd, hp->n_expert);
-    l->gate_shexp = matrix(b, "ffn_gate_shexp.weight", hp->n_embd, n_ff, 1);
-    l->up_shexp = matrix(b, "ffn_up_shexp.weight", hp->n_embd, n_ff, 1);
-    l->down_shexp = matrix(b, "ffn_down_shexp.weight", n_ff, hp->n_embd, 1);
+    l->gate_shexp.w = matrix(b, "ffn_gate_shexp.weight", hp->n_embd, n_ff, 1);
+    l->up_shexp.w = matrix(b, "ffn_up_shexp.weight", hp->n_embd, n_ff, 1);
+    l->down_shexp.w = matrix(b, "ffn_down_shexp.weight", n_ff, hp->n_embd, 1);
 }
 
 static void bind_layer(struct binder *b, int i, struct v4_layer *l)
@@ -209,8 +209,8 @@ static void bind_projections(struct binder *b)
     int64_t n = b->hp->n_embd;
     struct v4_weights *w = b->w;
     if (!find(b, "nextn.eh_proj.weight", false)) {
-        w->mtp_e_proj = matrix(b, "nextn.e_proj.weight", n, n, 1);
-        w->mtp_h_proj = matrix(b, "nextn.h_proj.weight", n, n, 1);
+        w->mtp_e_proj.w = matrix(b, "nextn.e_proj.weight", n, n, 1);
+        w->mtp_h_proj.w = matrix(b, "nextn.h_proj.weight", n, n, 1);
         return;
     }
     const struct ggl_tensor *eh = matrix(b, "nextn.eh_proj.weight", 2 * n, n, 1);
@@ -225,8 +225,8 @@ static void bind_projections(struct binder *b)
         w->mtp_view[i].ne[0] = n; /* row_bytes stays: rows are as far apart as before */
         w->mtp_view[i].data = eh->data + (uint64_t)i * half;
     }
-    w->mtp_e_proj = &w->mtp_view[0];
-    w->mtp_h_proj = &w->mtp_view[1];
+    w->mtp_e_proj.w = &w->mtp_view[0];
+    w->mtp_h_proj.w = &w->mtp_view[1];
 }
 
 static void bind_mtp(struct binder *b)
@@ -273,7 +273,7 @@ enum ggl_status v4_weights_bind(const struct ggl_source *src, struct v4_hparams 
     if (b.status) return b.status;
     hp->n_vocab = (int32_t)embd->ne[1];
     w->token_embd = matrix(&b, "token_embd.weight", hp->n_embd, hp->n_vocab, 1);
-    w->output = matrix(&b, "output.weight", hp->n_embd, hp->n_vocab, 1);
+    w->output.w = matrix(&b, "output.weight", hp->n_embd, hp->n_vocab, 1);
     w->head.norm = floats(&b, "output_norm.weight", hp->n_embd, 1);
     bind_hc(&b, "output_hc", hp->n_hc, 1, &w->head.hc);
     w->layers = calloc((size_t)(hp->n_layer + hp->n_mtp), sizeof(*w->layers));
@@ -288,8 +288,56 @@ enum ggl_status v4_weights_bind(const struct ggl_source *src, struct v4_hparams 
     return b.status;
 }
 
+/* ---- fast mode */
+
+enum { MATRICES = 9 };
+
+static void layer_matrices(struct v4_layer *l, struct v4_matrix *m[MATRICES])
+{
+    struct v4_matrix *all[MATRICES] = {&l->q_a, &l->q_b, &l->kv, &l->out_a, &l->out_b, &l->index_q_b,
+                                       &l->gate_shexp, &l->up_shexp, &l->down_shexp};
+    memcpy(m, all, sizeof(all));
+}
+
+static enum ggl_status pack(struct v4_weights *w, struct v4_matrix *m, struct ggl_team *team, struct ggl_error *err)
+{
+    enum ggl_status s = m->w ? ggl_pack(m->w, team, &m->packed, err) : GGL_OK;
+    w->packed_bytes += ggl_packed_bytes(m->packed);
+    return s;
+}
+
+enum ggl_status v4_weights_pack(const struct v4_hparams *hp, struct v4_weights *w, struct ggl_team *team, struct ggl_error *err)
+{
+    struct v4_matrix *m[MATRICES], *rest[] = {&w->output, &w->mtp_e_proj, &w->mtp_h_proj};
+    enum ggl_status s = GGL_OK;
+    w->n_layers = hp->n_layer + hp->n_mtp;
+    for (int i = 0; i < w->n_layers; i++) {
+        layer_matrices(&w->layers[i], m);
+        for (int j = 0; j < MATRICES && !s; j++) s = pack(w, m[j], team, err);
+        if (w->layers[i].out_a.packed && hp->o_rank % 16) { /* a panel may not straddle two groups */
+            ggl_packed_free(w->layers[i].out_a.packed);
+            w->layers[i].out_a.packed = NULL;
+        }
+    }
+    for (int j = 0; j < 3 && !s; j++) s = pack(w, rest[j], team, err);
+    return s;
+}
+
+static void free_packed(struct v4_weights *w)
+{
+    struct v4_matrix *m[MATRICES];
+    for (int i = 0; i < w->n_layers; i++) {
+        layer_matrices(&w->layers[i], m);
+        for (int j = 0; j < MATRICES; j++) ggl_packed_free(m[j]->packed);
+    }
+    ggl_packed_free(w->output.packed);
+    ggl_packed_free(w->mtp_e_proj.packed);
+    ggl_packed_free(w->mtp_h_proj.packed);
+}
+
 void v4_weights_free(struct v4_weights *w)
 {
+    free_packed(w);
     for (size_t i = 0; i < w->n_owned; i++) free(w->owned[i]);
     free(w->owned);
     free(w->layers);
