@@ -10,3 +10,13 @@ void ggl_kernels_pick(struct ggl_kernels *k, uint64_t isa)
 #include "kernels/kernels.def"
 #undef KERNEL
 }
+
+uint64_t ggl_kernels_levels(const struct ggl_kernels *k)
+{
+    uint64_t levels = 0;
+#define KERNEL(operation, level, symbol) \
+    if (k->operation == symbol) levels |= (level);
+#include "kernels/kernels.def"
+#undef KERNEL
+    return levels;
+}

@@ -37,6 +37,7 @@
 #include "kernels/mul_mat/mul_mat.h"
 #include "kernels/mxfp4/mxfp4.h"
 #include "kernels/panel/panel.h"
+#include "kernels/peak/peak.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/router/router.h"
@@ -71,10 +72,15 @@ struct ggl_kernels {
     ggl_mxfp4_rows_fn *mxfp4_rows;
     ggl_mxfp4_expand_fn *mxfp4_expand;
     ggl_fp8_mul_fn *fp8_mul;
+    ggl_read_bandwidth_fn *read_bandwidth;
+    ggl_int8_peak_fn *int8_peak;
+    ggl_bf16_peak_fn *bf16_peak;
 };
 
 /* For every operation the first implementation in its list whose levels are all in isa. */
 void ggl_kernels_pick(struct ggl_kernels *k, uint64_t isa);
+/* The levels that the picked implementations need, all together. */
+uint64_t ggl_kernels_levels(const struct ggl_kernels *k);
 
 #define KERNEL(operation, isa, symbol) ggl_##operation##_fn symbol;
 #include "kernels/kernels.def"

@@ -1,0 +1,160 @@
+/*
+ * Measuring peaks: all threads run a piece of one kernel between two barriers,
+ * many times, and the shortest time counts.  Pieces are short, so that on a shared
+ * machine some of them are not disturbed.
+ */
+#include "ggml-lite/peak.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef GGL_HAVE_HWLOC
+#include <hwloc.h>
+#endif
+
+#include "kernels/kernels.h"
+
+#define MIN_BUFFER (UINT64_C(256) << 20)
+#define HUGE_PAGE  (UINT64_C(2) << 20)
+
+enum { PASSES = 64, WINDOWS = 16 };      /* a pass of reading takes one window of every thread's part, in turn */
+static const double pass_seconds = 0.002; /* of a multiplying pass: long beside a barrier */
+
+struct measurement {
+    struct ggl_team *team;
+    struct ggl_kernels k;
+    uint8_t *buffer;
+    int64_t window_bytes;
+    int64_t int8_rounds, bf16_rounds;
+    double read_s, int8_s, bf16_s; /* the shortest passes; written by thread 0 */
+    int64_t int8_macs, bf16_macs;  /* of one thread in one pass */
+    _Atomic uint64_t sink;         /* results, so that no loop is for nothing */
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- what threads do */
+
+typedef void work_fn(struct measurement *m, int ith, int pass);
+
+static void read_window(struct measurement *m, int ith, int pass)
+{
+    const uint8_t *window = m->buffer + ((int64_t)ith * WINDOWS + pass % WINDOWS) * m->window_bytes;
+    m->sink += m->k.read_bandwidth(window, m->window_bytes);
+}
+
+static void multiply_int8(struct measurement *m, int ith, int pass)
+{
+    int64_t macs;
+    (void)pass;
+    m->sink += m->k.int8_peak(3, -5, m->int8_rounds, &macs);
+    if (ith == 0) m->int8_macs = macs;
+}
+
+static void multiply_bf16(struct measurement *m, int ith, int pass)
+{
+    int64_t macs;
+    (void)pass;
+    m->sink += m->k.bf16_peak(1.5f, -0.5f, m->bf16_rounds, &macs) < 0;
+    if (ith == 0) m->bf16_macs = macs;
+}
+
+static void repeat(struct measurement *m, int ith, work_fn *work, double *best)
+{
+    for (int i = 0; i < PASSES; i++) {
+        ggl_team_barrier(m->team);
+        double start = now();
+        work(m, ith, i);
+        ggl_team_barrier(m->team);
+        double seconds = now() - start;
+        if (ith == 0 && (i == 0 || seconds < *best)) *best = seconds;
+    }
+}
+
+static void measure(void *arg, int ith, int nth)
+{
+    struct measurement *m = arg;
+    int64_t part = WINDOWS * m->window_bytes;
+    (void)nth;
+    memset(m->buffer + ith * part, 1, (size_t)part); /* each thread's part lies near that thread */
+    repeat(m, ith, read_window, &m->read_s);
+    repeat(m, ith, multiply_int8, &m->int8_s);
+    repeat(m, ith, multiply_bf16, &m->bf16_s);
+}
+
+/* ---- sizes */
+
+/* Third-level caches together, as far as the system tells; 0: unknown. */
+static uint64_t third_level_bytes(void)
+{
+    uint64_t bytes = 0;
+#ifdef GGL_HAVE_HWLOC
+    hwloc_topology_t topology;
+    if (hwloc_topology_init(&topology) == 0) {
+        hwloc_topology_set_cache_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL);
+        if (hwloc_topology_load(topology) == 0) {
+            hwloc_obj_t cache = NULL;
+            while ((cache = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_L3CACHE, cache))) bytes += cache->attr->cache.size;
+        }
+        hwloc_topology_destroy(topology);
+    }
+#endif
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    if (!bytes) {
+        long size = sysconf(_SC_LEVEL3_CACHE_SIZE);
+        if (size > 0) bytes = (uint64_t)size;
+    }
+#endif
+    return bytes;
+}
+
+/* A window, so that a thread's part is a whole number of huge pages. */
+static int64_t window_bytes(int n_threads)
+{
+    uint64_t bytes = 4 * third_level_bytes(), most = UINT64_MAX, least = HUGE_PAGE / WINDOWS;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (bytes < MIN_BUFFER) bytes = MIN_BUFFER;
+    if (pages > 0 && page > 0) most = (uint64_t)pages * (uint64_t)page / 8;
+    if (bytes > most) bytes = most;
+    uint64_t window = bytes / (uint64_t)n_threads / WINDOWS / least * least;
+    return (int64_t)(window ? window : least);
+}
+
+/* Rounds that keep one thread busy for about pass_seconds. */
+static void calibrate(struct measurement *m, int64_t *rounds, work_fn *work)
+{
+    double seconds = 0;
+    for (*rounds = 1 << 10; seconds < pass_seconds / 2; *rounds *= 2) {
+        double start = now();
+        work(m, 0, 0);
+        seconds = now() - start;
+    }
+}
+
+enum ggl_status ggl_peak_measure(struct ggl_team *team, struct ggl_peak *out, struct ggl_error *err)
+{
+    struct measurement m = {.team = team, .window_bytes = window_bytes(ggl_team_size(team))};
+    uint64_t bytes = (uint64_t)m.window_bytes * WINDOWS * (uint64_t)ggl_team_size(team);
+    m.buffer = aligned_alloc(HUGE_PAGE, bytes);
+    if (!m.buffer)
+        return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "peaks: no memory for a buffer of %llu bytes",
+                        (unsigned long long)bytes);
+    ggl_kernels_pick(&m.k, ggl_cpu_isa());
+    calibrate(&m, &m.int8_rounds, multiply_int8);
+    calibrate(&m, &m.bf16_rounds, multiply_bf16);
+    enum ggl_status s = ggl_team_run(team, measure, &m, err);
+    free(m.buffer);
+    if (s) return s;
+    double n = ggl_team_size(team);
+    out->read_bytes_per_s = n * (double)m.window_bytes / m.read_s;
+    out->int8_macs_per_s = n * (double)m.int8_macs / m.int8_s;
+    out->bf16_macs_per_s = n * (double)m.bf16_macs / m.bf16_s;
+    out->isa = ggl_kernels_levels(&m.k);
+    return GGL_OK;
+}
