@@ -59,6 +59,8 @@ struct ggl_kernels {
     ggl_hc_post_f32_fn *hc_post_f32;
     ggl_compress_pool_f32_fn *compress_pool_f32;
     ggl_index_score_f32_fn *index_score_f32;
+    ggl_index_unpack_fn *index_unpack;
+    ggl_index_combine_fn *index_combine;
     ggl_attention_begin_fn *attention_begin;
     ggl_attention_tile_fn *attention_tile;
     ggl_attention_end_fn *attention_end;

@@ -1,114 +1,11 @@
 /*
- * The indexer and compressed attention.  Only the rows that a query may see are
- * touched: the window, and the compressed entries that were chosen for it.
+ * Compressed attention.  Only the rows that a query may see are touched: the
+ * window, and the compressed entries that were chosen for it.
  */
 #include "graph_impl.h"
 
 #include <math.h>
 #include <string.h>
-
-/* ---- index_query */
-
-static uint64_t query_scratch(const struct ggl_node *node, int64_t n_tokens, int nth)
-{
-    (void)n_tokens;
-    return (uint64_t)nth * (uint64_t)node->p.index.format.n_dim * 4;
-}
-
-static void run_query(const struct ggl_node *node, const struct ggl_run *run, int phase)
-{
-    (void)phase;
-    const struct ggl_row_format *f = &node->p.index.format;
-    float *x = (float *)(void *)run->scratch + (int64_t)run->ith * f->n_dim;
-    int64_t begin, end;
-    ggl_share(run->n_tokens * node->p.index.heads, run->ith, run->nth, &begin, &end);
-    for (int64_t i = begin; i < end; i++) {
-        memcpy(x, ggl_f32_row(node->src[0], 0) + i * f->n_dim, (size_t)f->n_dim * 4);
-        run->k->hadamard_f32(x, f->n_dim);
-        ggl_row_encode(f, x, node->data + (uint64_t)i * f->bytes);
-    }
-}
-
-static const struct ggl_op op_query = {"index_query", 1, query_scratch, run_query};
-
-struct ggl_node *ggl_index_query(struct ggl_graph *g, struct ggl_node *x, int heads, struct ggl_row_format format)
-{
-    if (!x) return NULL;
-    if (x->width != (int64_t)heads * format.n_dim) return ggl_graph_refuse(g, "index_query", "shape");
-    struct ggl_node *node = ggl_node_new(g, &op_query, GGL_ELEM_U8, (int64_t)heads * format.bytes, 1, &x);
-    if (node) node->p.index.heads = heads, node->p.index.format = format;
-    return node;
-}
-
-/* ---- index_select */
-
-static int64_t select_floats(const struct ggl_node *node) /* queries, one key, head weights, kept scores */
-{
-    return (int64_t)(node->p.index.heads + 1) * node->p.index.format.n_dim + node->p.index.heads + node->p.index.top_k;
-}
-
-static uint64_t select_scratch(const struct ggl_node *node, int64_t n_tokens, int nth)
-{
-    (void)n_tokens;
-    return (uint64_t)nth * (uint64_t)select_floats(node) * 4;
-}
-
-static void select_best(const struct ggl_node *node, const struct ggl_run *run, int64_t t, int32_t n_visible, int32_t *out)
-{
-    const struct ggl_row_format *f = &node->p.index.format;
-    int heads = node->p.index.heads;
-    float *q = (float *)(void *)run->scratch + (int64_t)run->ith * select_floats(node);
-    float *key = q + (int64_t)heads * f->n_dim, *weights = key + f->n_dim;
-    struct ggl_top_k best = {weights + heads, out + 1, 0, node->p.index.top_k};
-    const float *w = ggl_f32_row(node->src[1], t);
-    for (int h = 0; h < heads; h++) {
-        ggl_row_decode(f, node->src[0]->data + t * node->src[0]->width + (int64_t)h * f->bytes, q + (int64_t)h * f->n_dim);
-        weights[h] = w[h] * node->p.index.scale;
-    }
-    for (int32_t i = 0; i < n_visible; i++) {
-        if (i % 1024 == 0 && ggl_run_cancelled(run)) break;
-        ggl_row_decode(f, ggl_list_row(node->p.index.keys, i), key);
-        ggl_top_k_push(&best, run->k->index_score_f32(run->k, q, weights, key, heads, f->n_dim), i);
-    }
-    ggl_top_k_sort_entries(&best);
-    out[0] = best.n;
-}
-
-static void run_select(const struct ggl_node *node, const struct ggl_run *run, int phase)
-{
-    (void)phase;
-    int64_t begin, end;
-    ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
-    for (int64_t t = begin; t < end; t++) {
-        int32_t *out = (int32_t *)(void *)node->data + t * node->width;
-        int32_t n_visible = (int32_t)((run->pos + t + 1) / node->p.index.ratio);
-        if (n_visible <= node->p.index.top_k) { /* everything is chosen: no scores needed */
-            out[0] = n_visible;
-            for (int32_t i = 0; i < n_visible; i++) out[1 + i] = i;
-        } else {
-            select_best(node, run, t, n_visible, out);
-        }
-    }
-}
-
-static const struct ggl_op op_select = {"index_select", 1, select_scratch, run_select};
-
-struct ggl_node *ggl_index_select(struct ggl_graph *g, struct ggl_node *query, struct ggl_node *weights,
-                                  struct ggl_node *entries, const struct ggl_row_list *keys,
-                                  struct ggl_row_format format, int heads, int top_k, int ratio, float scale)
-{
-    if (!query || !weights || !entries) return NULL;
-    if (weights->width != heads || query->width != (int64_t)heads * format.bytes || top_k < 1 || ratio < 1)
-        return ggl_graph_refuse(g, "index_select", "shapes");
-    struct ggl_node *node = ggl_node_new(g, &op_select, GGL_ELEM_I32, 1 + (int64_t)top_k, 3,
-                                         (struct ggl_node *[]){query, weights, entries});
-    if (!node) return NULL;
-    node->p.index.format = format, node->p.index.keys = keys, node->p.index.heads = heads;
-    node->p.index.top_k = top_k, node->p.index.ratio = ratio, node->p.index.scale = scale;
-    return node;
-}
-
-/* ---- attention */
 
 static int64_t attention_floats(const struct ggl_attention *a)
 {
