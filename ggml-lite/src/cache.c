@@ -1,5 +1,5 @@
 /*
- * Cache rows: float vector <-> the bytes that are stored.
+ * Cache rows: float vector <-> the bytes that are stored; and made-up rows.
  */
 #include "ggml-lite/cache.h"
 
@@ -62,5 +62,47 @@ void ggl_row_decode(const struct ggl_row_format *f, const uint8_t *row, float *x
             ggl_fp4_block_decode(row + i / 2, row[f->n_dim / 2 + i / INDEX_BLOCK], x + i, INDEX_BLOCK);
     } else {
         memcpy(x, row, f->bytes);
+    }
+}
+
+/* ---- random rows */
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u; /* SplitMix64, as published by Steele, Lea and Flood in 2014 */
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Scales from `first` on, a power of two apart; codes are all but NaN. */
+void ggl_row_random(const struct ggl_row_format *f, uint64_t seed, uint8_t *row)
+{
+    enum { ONE = 127 }; /* of UE8M0 */
+    int nope = f->n_dim - f->n_rope;
+    uint32_t i = 0;
+    for (; i < f->bytes; i += 8) {
+        uint64_t word = next_random(&seed);
+        memcpy(row + i, &word, f->bytes - i < 8 ? f->bytes - i : 8);
+    }
+    if (f->kind == GGL_ROW_INDEX) { /* E2M1 goes up to 6 */
+        for (i = (uint32_t)f->n_dim / 2; i < f->bytes; i++) row[i] = (uint8_t)(ONE - 3 + (row[i] & 1));
+    } else if (f->kind == GGL_ROW_KV) { /* E4M3 goes up to 448 */
+        for (i = 0; i < (uint32_t)nope; i++)
+            if ((row[i] & 0x7f) == 0x7f) row[i] &= 0xfe;
+        for (; i < (uint32_t)(nope + nope / KV_BLOCK); i++) row[i] = (uint8_t)(ONE - 9 + (row[i] & 1));
+        for (; i < f->bytes; i += 2) {
+            uint16_t h;
+            memcpy(&h, row + i, 2);
+            h = (uint16_t)(0x3e80 | (h & 0x80ff)); /* exponent of 1/4 or 1/2 */
+            memcpy(row + i, &h, 2);
+        }
+    } else {
+        for (i = 0; i < f->bytes; i += 4) {
+            uint32_t word;
+            memcpy(&word, row + i, 4);
+            float x = (float)(int32_t)word * 0x1p-31f;
+            memcpy(row + i, &x, 4);
+        }
     }
 }

@@ -140,3 +140,8 @@ void ggl_graph_set_tap(struct ggl_graph *g, ggl_tap_fn *fn, void *user)
     g->tap = fn;
     g->tap_user = user;
 }
+
+void ggl_graph_set_profile(struct ggl_graph *g, struct ggl_profile *profile)
+{
+    g->profile = profile;
+}

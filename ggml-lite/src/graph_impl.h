@@ -76,6 +76,7 @@ struct ggl_graph {
     uint64_t arena_bytes;
     ggl_tap_fn *tap;
     void *tap_user;
+    struct ggl_profile *profile; /* NULL: off */
 };
 
 uint64_t ggl_elem_bytes(enum ggl_elem elem);

@@ -32,7 +32,7 @@ static void mix_in(uint64_t *h, const void *data, uint64_t n)
 static void fingerprint(struct ggl_model *m)
 {
     uint64_t h = 0xcbf29ce484222325u;
-    m->weight_bytes = 0;
+    m->weight_bytes = m->n_params = 0;
     for (uint64_t i = 0; i < ggl_source_n_tensors(&m->src); i++) {
         const struct ggl_tensor *t = ggl_source_tensor(&m->src, i);
         uint64_t probe = t->slice_bytes < 64 ? t->slice_bytes : 64;
@@ -44,6 +44,7 @@ static void fingerprint(struct ggl_model *m)
             mix_in(&h, ggl_tensor_slice(t, t->ne[2] * t->ne[3] - 1) + t->slice_bytes - probe, probe);
         }
         m->weight_bytes += ggl_source_tensor_bytes(t);
+        m->n_params += (uint64_t)(t->ne[0] * t->ne[1]) * (uint64_t)(t->ne[2] * t->ne[3]);
     }
     m->fingerprint = h;
 }
@@ -162,4 +163,9 @@ bool ggl_model_has_mtp(const struct ggl_model *m)
 uint64_t ggl_model_weight_bytes(const struct ggl_model *m)
 {
     return m->weight_bytes;
+}
+
+uint64_t ggl_model_n_params(const struct ggl_model *m)
+{
+    return m->n_params;
 }

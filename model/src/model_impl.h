@@ -14,7 +14,7 @@ struct ggl_model {
     struct ggl_tokenizer *tokenizer;
     struct ggl_team *team;
     enum ggl_prompt_format prompt_format;
-    uint64_t weight_bytes;
+    uint64_t weight_bytes, n_params;
     uint64_t fingerprint; /* of metadata and weights: binds session files to a model */
 };
 

@@ -253,6 +253,30 @@ void ggl_session_clear(struct ggl_session *s)
     s->has_logits = false;
 }
 
+enum ggl_status ggl_session_set_synthetic_depth(struct ggl_session *s, int64_t n, struct ggl_error *err)
+{
+    enum ggl_status status;
+    if (n < 0) return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "synthetic depth: %lld", (long long)n);
+    if (n > s->params.n_ctx)
+        return ggl_fail(err, GGL_ERR_LIMIT, NULL, GGL_NO_OFFSET, NULL, NULL, "context: %lld tokens exceed %d", (long long)n,
+                        s->params.n_ctx);
+    if (!reserve_tokens(s, n)) return out_of_memory(err);
+    if ((status = v4_cache_reserve(&s->cache, n, err))) return status;
+    v4_cache_fill(&s->cache, n);
+    for (int64_t i = 0; i < n; i++) s->tokens[i] = (int32_t)(i % s->model->hp.n_vocab);
+    for (int64_t i = 0; s->params.mtp && i < stream_width(s); i++) s->h_last[i] = i % 2 ? -1.0f : 1.0f;
+    s->n_past = n;
+    s->has_logits = false;
+    return GGL_OK;
+}
+
+void ggl_session_set_profile(struct ggl_session *s, struct ggl_profile *profile)
+{
+    ggl_graph_set_profile(s->trunk.g, profile);
+    ggl_graph_set_profile(s->head.g, profile);
+    if (s->mtp.g) ggl_graph_set_profile(s->mtp.g, profile);
+}
+
 void ggl_session_cancel(struct ggl_session *s)
 {
     atomic_store(&s->cancel, true);

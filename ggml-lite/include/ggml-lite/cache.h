@@ -29,6 +29,8 @@ struct ggl_row_format {
 GGL_API struct ggl_row_format ggl_row_format(enum ggl_row_kind kind, int32_t n_dim, int32_t n_rope);
 GGL_API void ggl_row_encode(const struct ggl_row_format *f, const float *x, uint8_t *row);
 GGL_API void ggl_row_decode(const struct ggl_row_format *f, const uint8_t *row, float *x);
+/* A valid row of values about 1 that depends on the seed alone, for benchmarks that need a full cache. */
+GGL_API void ggl_row_random(const struct ggl_row_format *f, uint64_t seed, uint8_t *row);
 
 /* The last `capacity` positions; position p lives at p % capacity. */
 struct ggl_row_ring {

@@ -61,6 +61,19 @@ GGL_API enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens,
 typedef void ggl_tap_fn(void *user, const struct ggl_node *node, int64_t n_tokens, int64_t pos);
 GGL_API void ggl_graph_set_tap(struct ggl_graph *g, ggl_tap_fn *fn, void *user);
 
+/* Where the time of runs goes, by operation, seen from one thread: its own work, and its waits for the others. */
+#define GGL_PROFILE_OPS 64
+struct ggl_profile {
+    int n_ops;
+    struct ggl_profile_op {
+        const char *name;
+        uint64_t calls; /* nodes that ran */
+        double run_s, wait_s;
+    } ops[GGL_PROFILE_OPS]; /* in order of first use */
+};
+/* Later runs add to *profile, which the caller owns and zeroes; NULL: off, which costs nothing. */
+GGL_API void ggl_graph_set_profile(struct ggl_graph *g, struct ggl_profile *profile);
+
 GGL_API struct ggl_node *ggl_name(struct ggl_node *node, const char *format, ...) __attribute__((format(printf, 2, 3)));
 GGL_API const char *ggl_node_name(const struct ggl_node *node);
 GGL_API enum ggl_elem ggl_node_elem(const struct ggl_node *node);

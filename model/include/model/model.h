@@ -120,6 +120,31 @@ GGL_API enum ggl_status ggl_session_load(struct ggl_session *s, const char *path
 /* The tokens of the session so far (owned by it). */
 GGL_API const int32_t *ggl_session_tokens(const struct ggl_session *s);
 
+/* ---- for benchmarks */
+
+/* FOR BENCHMARKS ONLY: the session is as if n tokens had been evaluated, but nothing is: the cache is filled with
+ * valid made-up rows, always the same ones, so that evaluation at that depth can be timed.  What the model says
+ * after it means nothing, and there are no logits before the next eval.  LIMIT: more than n_ctx. */
+GGL_API enum ggl_status ggl_session_set_synthetic_depth(struct ggl_session *s, int64_t n, struct ggl_error *err);
+
+/* Where the time goes (ggml-lite/graph.h): later evals add to *profile until it is taken away with NULL. */
+struct ggl_profile;
+GGL_API void ggl_session_set_profile(struct ggl_session *s, struct ggl_profile *profile);
+
+/* What one pass over n tokens at position pos reads and multiplies, from shapes and types alone. */
+struct ggl_cost {
+    uint64_t weight_bytes; /* every weight once, as it is held in memory: the n embedding rows, all of attention, shared
+                            * experts, routers, the head, and the routed experts that n tokens choose: n_expert_used
+                            * for one token, the expected number with even routing for more */
+    uint64_t cache_bytes;  /* window rows, entries and index keys that the tokens see, each once */
+    uint64_t weight_macs;  /* multiply-adds with matrices; the head's for the last token only */
+    uint64_t cache_macs;   /* multiply-adds of attention and of index scores */
+};
+/* pos >= 0, n >= 1.  The draft block is left out. */
+GGL_API void ggl_model_cost(const struct ggl_model *m, int64_t pos, int64_t n, struct ggl_cost *out);
+GGL_API uint64_t ggl_model_active_bytes(const struct ggl_model *m);    /* weight_bytes of one token */
+GGL_API uint64_t ggl_model_n_params(const struct ggl_model *m);        /* elements of all tensors */
+
 #ifdef __cplusplus
 }
 #endif

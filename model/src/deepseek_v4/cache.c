@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { KEEP_R4 = 8, KEEP_R128 = 128 };
+enum { SEED_STEP = 8 }; /* between rows: a layer has five kinds of them */
 
 static int ratio_of(const struct v4_hparams *hp, int layer)
 {
@@ -151,4 +152,35 @@ enum ggl_status v4_cache_save_rings(struct v4_cache *c, int64_t n_tokens, struct
 void v4_cache_restore_rings(struct v4_cache *c)
 {
     if (c->backup) memcpy(c->rings, c->backup, c->rings_bytes);
+}
+
+/* ---- made-up rows */
+
+/* Rings are filled whole: which rows count depends on the number of tokens. */
+static void fill_ring(const struct ggl_row_ring *r, const struct ggl_row_format *f, uint64_t seed)
+{
+    for (int64_t i = 0; i < r->capacity; i++) ggl_row_random(f, seed + (uint64_t)i * SEED_STEP, ggl_ring_row(r, i));
+}
+
+static void fill_list(const struct ggl_row_list *l, const struct ggl_row_format *f, int64_t rows, uint64_t seed)
+{
+    for (int64_t i = 0; i < rows; i++) ggl_row_random(f, seed + (uint64_t)i * SEED_STEP, ggl_list_row(l, i));
+}
+
+void v4_cache_fill(struct v4_cache *c, int64_t n_tokens)
+{
+    for (int i = 0; i < c->n_layers; i++) {
+        const struct v4_layer_cache *l = &c->layers[i];
+        int ratio = ratio_of(c->hp, i);
+        uint64_t seed = (uint64_t)i << 40;
+        fill_ring(&l->window, &c->kv, seed);
+        if (!ratio) continue;
+        struct ggl_row_format state = ggl_row_format(GGL_ROW_FLOAT, (int32_t)(l->state.row_bytes / 4), 0);
+        fill_ring(&l->state, &state, seed + 1);
+        fill_list(&l->entries, &c->kv, n_tokens / ratio, seed + 2);
+        if (ratio != 4) continue;
+        state = ggl_row_format(GGL_ROW_FLOAT, (int32_t)(l->index_state.row_bytes / 4), 0);
+        fill_ring(&l->index_state, &state, seed + 3);
+        fill_list(&l->index_keys, &c->index, n_tokens / ratio, seed + 4);
+    }
 }

@@ -31,6 +31,9 @@ void v4_cache_deinit(struct v4_cache *c);
 /* Room for the entries of the first n tokens; on failure nothing is lost. */
 enum ggl_status v4_cache_reserve(struct v4_cache *c, int64_t n_tokens, struct ggl_error *err);
 
+/* Made-up rows, valid and always the same, as if n tokens had been evaluated; room for them is there already. */
+void v4_cache_fill(struct v4_cache *c, int64_t n_tokens);
+
 /* Bytes of a cache that holds n tokens. */
 uint64_t v4_cache_bytes(const struct v4_hparams *hp, int64_t n_tokens, bool rounding, bool mtp);
 
