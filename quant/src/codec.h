@@ -46,6 +46,10 @@ void ggl_q4_1_encode(const float *x, void *blocks, int64_t n);
 void ggl_q5_0_encode(const float *x, void *blocks, int64_t n);
 void ggl_q5_1_encode(const float *x, void *blocks, int64_t n);
 
+/* The levels of IQ4_NL, IQ4_XS and INT4, and 32 elements d * level from 16 bytes of nibbles, low ones first. */
+extern const int8_t ggl_iq4_levels[16];
+void ggl_iq4_decode_run(float d, const uint8_t *qs, float *y);
+
 /* Plain rounding of a block to codes 0..top: the truncation of (x - min) / d + bias. */
 struct ggl_rounding {
     float inverse, min, bias;

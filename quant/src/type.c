@@ -44,14 +44,16 @@ static const struct ggl_type_info table[GGL_TYPE_GGUF_END] = {
     [GGL_TYPE_Q2_0] = BLOCKS("Q2_0", 64, 18, ggl_q2_0_decode),
 };
 
-/* Code planes; their codecs need the scale plane too and have functions of their own. */
+/* Code planes; their codecs need the scale planes too and have functions of their own. */
 static const struct ggl_type_info fp8 = PLAIN("FP8", 1);
 static const struct ggl_type_info fp4 = BLOCKS("FP4", 2, 1, NULL);
+static const struct ggl_type_info int4 = BLOCKS("INT4", 32, 16, NULL);
 
 const struct ggl_type_info *ggl_type_info(uint32_t type)
 {
     if (type == GGL_TYPE_FP8) return &fp8;
     if (type == GGL_TYPE_FP4) return &fp4;
+    if (type == GGL_TYPE_INT4) return &int4;
     return type < GGL_TYPE_GGUF_END && table[type].name ? &table[type] : NULL;
 }
 
@@ -69,7 +71,7 @@ static bool same_name(const char *a, const char *b)
 
 bool ggl_type_from_name(const char *name, enum ggl_type *type)
 {
-    for (uint32_t t = 0; t <= GGL_TYPE_FP4; t++) {
+    for (uint32_t t = 0; t <= GGL_TYPE_INT4; t++) {
         const struct ggl_type_info *info = ggl_type_info(t);
         if (!info || !same_name(name, info->name)) continue;
         *type = (enum ggl_type)t;

@@ -27,7 +27,7 @@ static const struct {
     {29, "IQ1_M", 256, 56, "d"},   {30, "BF16", 1, 2, "de"},      {34, "TQ1_0", 256, 54, "d"},
     {35, "TQ2_0", 256, 66, "d"},   {39, "MXFP4", 32, 17, "de"},   {40, "NVFP4", 64, 36, "d"},
     {41, "Q1_0", 128, 18, "d"},    {42, "Q2_0", 64, 18, "d"},     {1000, "FP8", 1, 1, ""},
-    {1001, "FP4", 2, 1, ""},
+    {1001, "FP4", 2, 1, ""},      {1002, "INT4", 32, 16, ""},
 };
 enum { N_PUBLISHED = sizeof(published) / sizeof(*published) };
 
@@ -66,7 +66,7 @@ static void no_other_types(void **state)
     static const uint32_t wild[] = {0x44530001u, 0x7fffffffu, 0x80000000u, 0xffffffffu};
     for (int i = 0; i < 4; i++)
         assert_null(ggl_type_info(wild[i]));
-    static const char *const names[] = {"", "Q4", "Q4_", "Q4_KK", "Q4_K ", " Q4_K", "F", "INT4", "q4-k"};
+    static const char *const names[] = {"", "Q4", "Q4_", "Q4_KK", "Q4_K ", " Q4_K", "F", "INT", "INT44", "q4-k"};
     enum ggl_type type = GGL_TYPE_I64;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         assert_false(ggl_type_from_name(names[i], &type));

@@ -26,19 +26,21 @@ extern "C" {
 
 struct ggl_tensor {
     char name[GGL_MAX_NAME];        /* GGUF name */
-    enum ggl_type type;             /* GGL_TYPE_FP8 and GGL_TYPE_FP4 have a scale plane */
+    enum ggl_type type;             /* FP8, FP4 and INT4 have a scale plane, INT4 also a scale a row */
     enum ggl_scale_type scale_type; /* of the scale plane, or GGL_SCALE_NONE */
     uint32_t n_dims;                /* 0..4 */
     int64_t ne[GGL_MAX_DIMS];       /* missing dimensions are 1 */
     uint64_t row_bytes;             /* of the (code) plane */
     uint64_t slice_bytes;           /* row_bytes * ne[1] */
-    uint64_t scale_row_bytes;       /* FP8: one row of tiles, that is 128 rows; FP4: one row */
+    uint64_t scale_row_bytes;       /* FP8: one row of tiles, that is 128 rows; FP4, INT4: one row */
     uint64_t scale_slice_bytes;
     /* Slice s starts at slices ? slices[s] : data + s * slice_bytes; the same for the scale plane. */
     const uint8_t *data;
     const uint8_t *scale;
     const uint8_t *const *slices;
     const uint8_t *const *scale_slices;
+    const float *row_scale; /* INT4: [ne[1]] a slice, slices follow each other */
+    const float *const *row_scale_slices;
 };
 
 static inline const uint8_t *ggl_tensor_slice(const struct ggl_tensor *t, int64_t s)
@@ -49,6 +51,12 @@ static inline const uint8_t *ggl_tensor_slice(const struct ggl_tensor *t, int64_
 static inline const uint8_t *ggl_tensor_scale_slice(const struct ggl_tensor *t, int64_t s)
 {
     return t->scale_slices ? t->scale_slices[s] : t->scale + (uint64_t)s * t->scale_slice_bytes;
+}
+
+/* INT4: the scales of a slice's rows. */
+static inline const float *ggl_tensor_row_scales(const struct ggl_tensor *t, int64_t s)
+{
+    return t->row_scale_slices ? t->row_scale_slices[s] : t->row_scale + s * t->ne[1];
 }
 
 /* Row `row` of slice `slice` as float: y[ne[0]].  Exact for every type.  False: integer types. */

@@ -9,7 +9,7 @@
  *
  * Layout: a row of n elements is n / block_elems blocks of block_bytes bytes.
  * FP8 and FP4 rows live in two planes, codes and scales, exactly as in the
- * published checkpoints; the functions for them take both.
+ * published checkpoints, INT4 rows in three; the functions for them take all.
  *
  * Thread-safety: every function is pure.  Errors: a type that has no encoder
  * or decoder says so in the table; calling it anyway returns false.
@@ -81,15 +81,16 @@ enum ggl_type {
 
     GGL_TYPE_FP8 = 1000, /* E4M3 codes, one scale a 128x128 tile (two planes) */
     GGL_TYPE_FP4 = 1001, /* E2M1 codes, two a byte, low nibble first; one UE8M0 scale a 32 (two planes) */
+    GGL_TYPE_INT4 = 1002, /* codes of 16 levels in split halves; one E4M3 scale a 32, one float a row (three planes) */
 };
 
-/* How the scale plane of an FP8 matrix is stored. */
-enum ggl_scale_type { GGL_SCALE_NONE = 0, GGL_SCALE_E8M0 = 1, GGL_SCALE_F32 = 2 };
+/* How a scale plane is stored: FP8 has E8M0 or F32, FP4 E8M0, INT4 E4M3. */
+enum ggl_scale_type { GGL_SCALE_NONE = 0, GGL_SCALE_E8M0 = 1, GGL_SCALE_F32 = 2, GGL_SCALE_E4M3 = 3 };
 
 struct ggl_type_info {
     const char *name;     /* as in ggml, upper case: "Q4_K" */
     uint32_t block_elems; /* elements in a block, >= 1 */
-    uint32_t block_bytes; /* bytes of a block; for FP8 and FP4 of the code plane (FP4: 2 elements, 1 byte) */
+    uint32_t block_bytes; /* bytes of a block; for FP8, FP4 and INT4 of the code plane (FP4: 2 elements, 1 byte) */
     /* y[0..n) from n / block_elems blocks; n is a whole number of blocks.  NULL: not decodable to float. */
     void (*decode)(const void *blocks, float *y, int64_t n);
     /* Blocks from x[0..n) by the type's reference rounding; NULL: no encoder. */
@@ -102,7 +103,7 @@ GGL_API const struct ggl_type_info *ggl_type_info(uint32_t type);
 /* Type by name, without regard to case; returns false when there is none. */
 GGL_API bool ggl_type_from_name(const char *name, enum ggl_type *type);
 
-/* Bytes of a row of n elements (code plane for FP8, FP4).  False: unknown type, n < 0,
+/* Bytes of a row of n elements (code plane for FP8, FP4, INT4).  False: unknown type, n < 0,
  * n not a whole number of blocks, or the size does not fit in 63 bits. */
 GGL_API bool ggl_row_bytes(uint32_t type, int64_t n, uint64_t *bytes);
 
@@ -140,6 +141,15 @@ GGL_API void ggl_fp4_encode_row(const float *x, uint8_t *codes, uint8_t *scales,
 /* FP4 row <-> MXFP4 blocks: a permutation of nibbles, nothing is lost either way. */
 GGL_API void ggl_fp4_to_mxfp4(const uint8_t *codes, const uint8_t *scales, void *blocks, int64_t n);
 GGL_API void ggl_mxfp4_to_fp4(const void *blocks, uint8_t *codes, uint8_t *scales, int64_t n);
+
+/* ---- INT4 rows: codes[n / 2], scales[n / 32] (E4M3, signed) and one float; n is a multiple of 32.
+ * value = row_scale * scale * level[code], the levels of IQ4_NL; byte j of a group's 16 codes holds elements j (low
+ * nibble) and j + 16.
+ * The encoder minimises the sum of weights * error^2 in every group; weights[n] (the importance of the inputs, >= 0)
+ * may be NULL.  A group with an infinity or a NaN gets the scale 0x7f, and so decodes to NaN everywhere. */
+GGL_API void ggl_int4_decode_row(const uint8_t *codes, const uint8_t *scales, float row_scale, float *y, int64_t n);
+GGL_API void ggl_int4_encode_row(const float *x, const float *weights, uint8_t *codes, uint8_t *scales, float *row_scale,
+                                 int64_t n);
 
 /* ---- the rounding that the model was trained with (deepseek-v4: act_quant, fp4_act_quant).
  * One block of n elements in: codes (FP4: two a byte) and one UE8M0 scale byte out.  A block with an infinity
