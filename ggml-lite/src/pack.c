@@ -3,6 +3,7 @@
  */
 #include "pack_impl.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
     case GGL_TYPE_Q8_0: p->format = (struct ggl_panel_format){GGL_PANEL_Q8, 128, NULL}; break;
     case GGL_TYPE_Q4_0: p->format = (struct ggl_panel_format){GGL_PANEL_T4, 8, table_q4_0}; break;
     case GGL_TYPE_IQ4_NL: p->format = (struct ggl_panel_format){GGL_PANEL_T4, 127, table_iq4_nl}; break;
+    case GGL_TYPE_INT4: p->format = (struct ggl_panel_format){GGL_PANEL_I4, 127, table_iq4_nl}; break;
     default: return false;
     }
     return w->ne[0] % BLOCK == 0;
@@ -47,6 +49,26 @@ static void pack_integer_panel(const struct ggl_packed *p, const struct ggl_tens
         const uint8_t *row = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS + r) * w->row_bytes;
         for (int64_t b = 0; b < p->n_in / BLOCK; b++) pack_block(p, row + b * file_block, r, out + b * block_bytes);
     }
+}
+
+/* One row of INT4 planes.  A scale that is not a number has no half with its bits: it spoils the row, as it should. */
+static void pack_int4_row(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t row, int r, uint8_t *out)
+{
+    const uint8_t *codes = ggl_tensor_slice(w, 0) + (uint64_t)row * w->row_bytes;
+    const uint8_t *scales = ggl_tensor_scale_slice(w, 0) + (uint64_t)row * w->scale_row_bytes;
+    float row_scale = ggl_tensor_row_scales(w, 0)[row] * 256;
+    for (int64_t b = 0; b < p->n_in / BLOCK; b++, codes += 16, out += ggl_panel_block_bytes(GGL_PANEL_I4)) {
+        out[r] = scales[b];
+        for (int i = 0; i < 16; i++) out[16 + i / 4 * 64 + 4 * r + i % 4] = codes[i];
+        if ((scales[b] & 0x7f) == 0x7f) row_scale = NAN;
+    }
+    memcpy(out + 4 * r, &row_scale, 4);
+}
+
+static void pack_int4_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
+{
+    memset(out, 0, p->panel_bytes);
+    for (int r = 0; r < ROWS && panel * ROWS + r < p->n_out; r++) pack_int4_row(p, w, panel * ROWS + r, r, out);
 }
 
 static void pack_fp8_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
@@ -78,6 +100,7 @@ static void pack_share(void *arg, int ith, int nth)
     for (int64_t i = begin; i < end; i++) {
         uint8_t *out = j->p->data + (uint64_t)i * j->p->panel_bytes;
         if (j->p->fp8) pack_fp8_panel(j->p, j->w, i, out);
+        else if (j->p->format.kind == GGL_PANEL_I4) pack_int4_panel(j->p, j->w, i, out);
         else pack_integer_panel(j->p, j->w, i, out);
     }
 }
@@ -88,8 +111,7 @@ enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, stru
     *out = NULL;
     if (!choose(w, &form)) return GGL_OK;
     form.n_panels = (form.n_out + ROWS - 1) / ROWS;
-    form.panel_bytes = (uint64_t)(form.fp8 ? ggl_fp8_panel_bytes(form.n_in)
-                                           : form.n_in / BLOCK * ggl_panel_block_bytes(form.format.kind));
+    form.panel_bytes = (uint64_t)(form.fp8 ? ggl_fp8_panel_bytes(form.n_in) : ggl_panel_bytes(form.format.kind, form.n_in));
     memcpy(form.name, w->name, sizeof(form.name));
     struct ggl_packed *p = malloc(sizeof(*p));
     uint64_t bytes, rounded;

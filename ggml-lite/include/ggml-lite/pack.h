@@ -7,8 +7,8 @@
  *     y = ggl_linear(g, p, x, 1);
  *
  * What a product computes depends on the weight's type alone:
- *   Q8_0, MXFP4, FP4, Q4_0, IQ4_NL   activations as int8 in blocks of 32 (kernels/panel/panel.h)
- *   FP8                              activations as BF16 (kernels/fp8/fp8.h)
+ *   Q8_0, MXFP4, FP4, Q4_0, IQ4_NL, INT4   activations as int8 in blocks of 32 (kernels/panel/panel.h)
+ *   FP8                                    activations as BF16 (kernels/fp8/fp8.h)
  *
  * Owner: the caller frees it after the last graph that uses it; the weight may go earlier.
  * Thread-safety: constant after ggl_pack.

@@ -3,14 +3,19 @@
  * broadcast of four activations serves all 16.  Weights are integers with a scale a block of 32 inputs.
  *
  * A panel of n inputs is n / 32 blocks; a block is
- *   scales  16 x half (GGL_PANEL_Q8, GGL_PANEL_T4) or 16 x float (GGL_PANEL_X8), row 0 first
+ *   scales  row 0 first: 16 x half (GGL_PANEL_Q8, GGL_PANEL_T4), 16 x float (GGL_PANEL_X8) or 16 x E4M3 (GGL_PANEL_I4),
+ *           which count as a 256th of their value: as the half that has the code's bits, an exact widening
  *   codes   Q8, X8: for j = 0..7, for row = 0..15: inputs 4j .. 4j + 3 of the row, each plus the bias, one byte
- *           T4:     for j = 0..3, for row = 0..15: low nibbles inputs 4j .. 4j + 3, high nibbles 4j + 16 .. 4j + 19;
+ *           T4, I4: for j = 0..3, for row = 0..15: low nibbles inputs 4j .. 4j + 3, high nibbles 4j + 16 .. 4j + 19;
  *                   a nibble is an index of the table
+ * and behind the blocks of I4 are 16 x float, 256 times the scales of the rows.
  *
  * Every result is, whatever the level, the number of tokens or threads:
  *     y = 0; for each block b in order: y = y + (float)(integer dot product of block b) * (scale_w[b] * scale_x[b])
- * with each operation rounded on its own, so all levels give the same bits.
+ * and then, for I4, y = y * scale_row, with each operation rounded on its own, so all levels give the same bits.
+ *
+ * Weights without their bias lie in -128 .. 127, codes of X8 in 0 .. 32 and activations in -127 .. 127: more would not
+ * fit in the 16-bit sums of AVX2.
  */
 #ifndef GGL_KERNEL_PANEL_H
 #define GGL_KERNEL_PANEL_H
@@ -21,17 +26,29 @@
 #define GGL_PANEL_ROWS  16
 #define GGL_PANEL_BLOCK 32
 
-enum ggl_panel_kind { GGL_PANEL_Q8, GGL_PANEL_X8, GGL_PANEL_T4 };
+enum ggl_panel_kind { GGL_PANEL_Q8, GGL_PANEL_X8, GGL_PANEL_T4, GGL_PANEL_I4 };
 
 struct ggl_panel_format {
     enum ggl_panel_kind kind;
     int32_t bias;        /* of the codes: stored = weight + bias, 0..255 */
-    const uint8_t *table; /* T4: 16 biased weights */
+    const uint8_t *table; /* T4, I4: 16 biased weights */
 };
+
+/* Of a block: its scales, which the codes follow. */
+static inline int64_t ggl_panel_scale_bytes(enum ggl_panel_kind kind)
+{
+    return kind == GGL_PANEL_X8 ? 64 : kind == GGL_PANEL_I4 ? 16 : 32;
+}
 
 static inline int64_t ggl_panel_block_bytes(enum ggl_panel_kind kind)
 {
-    return kind == GGL_PANEL_Q8 ? 32 + 512 : kind == GGL_PANEL_X8 ? 64 + 512 : 32 + 256;
+    return ggl_panel_scale_bytes(kind) + (kind == GGL_PANEL_Q8 || kind == GGL_PANEL_X8 ? 512 : 256);
+}
+
+/* Of a panel of n inputs. */
+static inline int64_t ggl_panel_bytes(enum ggl_panel_kind kind, int64_t n)
+{
+    return n / GGL_PANEL_BLOCK * ggl_panel_block_bytes(kind) + (kind == GGL_PANEL_I4 ? 64 : 0);
 }
 
 /*

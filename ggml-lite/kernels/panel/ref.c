@@ -12,19 +12,27 @@ static float scale_at(const struct ggl_panel_format *f, const uint8_t *block, in
         return s;
     }
     uint16_t h;
-    memcpy(&h, block + 2 * row, 2);
+    if (f->kind == GGL_PANEL_I4) h = (uint16_t)((block[row] & 0x80) << 8 | (block[row] & 0x7f) << 7);
+    else memcpy(&h, block + 2 * row, 2);
     return ggl_f16_to_f32(h);
 }
 
 /* Input i of a row, without its bias. */
 static int32_t weight_at(const struct ggl_panel_format *f, const uint8_t *block, int row, int i)
 {
-    if (f->kind == GGL_PANEL_T4) {
-        uint8_t byte = block[32 + (i % 16 / 4) * 64 + 4 * row + i % 4];
+    const uint8_t *codes = block + ggl_panel_scale_bytes(f->kind);
+    if (f->kind == GGL_PANEL_T4 || f->kind == GGL_PANEL_I4) {
+        uint8_t byte = codes[(i % 16 / 4) * 64 + 4 * row + i % 4];
         return f->table[i < 16 ? byte & 15 : byte >> 4] - f->bias;
     }
-    const uint8_t *codes = block + (f->kind == GGL_PANEL_Q8 ? 32 : 64);
     return codes[i / 4 * 64 + 4 * row + i % 4] - f->bias;
+}
+
+static float row_scale(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, int row)
+{
+    float s = 1;
+    if (f->kind == GGL_PANEL_I4) memcpy(&s, panel + ggl_panel_bytes(f->kind, n) - 64 + 4 * row, 4);
+    return s;
 }
 
 void ggl_panel_mul_ref(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
@@ -44,7 +52,7 @@ void ggl_panel_mul_ref(const struct ggl_panel_format *f, const uint8_t *panel, i
                 float p = (float)dot * s;
                 sum = sum + p;
             }
-            y[t * y_stride + r] = sum;
+            y[t * y_stride + r] = sum * row_scale(f, panel, n, r);
         }
     }
 }

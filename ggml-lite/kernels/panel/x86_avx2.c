@@ -1,12 +1,12 @@
 /*
- * AVX2: the 16 rows are two vectors of eight.  The byte product of AVX2 saturates at 16 bits, so 8-bit weights are
- * taken as magnitude times (activation with the weight's sign); table weights are small enough to be added as they are.
+ * AVX2: the 16 rows are two vectors of eight.  The byte product of AVX2 saturates at 16 bits: two biased weights of 240
+ * would already be too much for it.  So weights are taken as magnitude times (activation with the weight's sign), at
+ * most 2 * 128 * 127; only X8's are small enough to be multiplied as they are, and four times before they are widened.
  */
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
-
 
 enum { TOKENS = 4 };
 
@@ -35,41 +35,51 @@ static inline __m256i add_signed(__m256i dot, __m256i magnitude, __m256i weight,
     return _mm256_add_epi32(dot, _mm256_madd_epi16(p, _mm256_set1_epi16(1)));
 }
 
-/* The codes of inputs 4j .. 4j + 3 of eight rows (half 0 or 1). */
-static inline __m256i table_codes(const uint8_t *codes, int j, int half, __m256i table)
+/* The weights of inputs 4j .. 4j + 3 of eight rows (half 0 or 1). */
+static inline __m256i table_weights(const uint8_t *codes, int j, int half, __m256i table)
 {
     __m256i packed = load(codes + 64 * (j % 4) + 32 * half);
     if (j >= 4) packed = _mm256_srli_epi16(packed, 4);
     return _mm256_shuffle_epi8(table, _mm256_and_si256(packed, _mm256_set1_epi8(15)));
 }
 
+/* The scales of eight rows of a block. */
+static inline __attribute__((always_inline)) __m256 load_scales(const enum ggl_panel_kind kind, const uint8_t *block, int half)
+{
+    if (kind == GGL_PANEL_X8) return _mm256_loadu_ps((const float *)(const void *)(block + 32 * half));
+    if (kind != GGL_PANEL_I4) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(block + 16 * half)));
+    __m128i e4m3 = _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)(block + 8 * half)));
+    return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(e4m3, 7), _mm_set1_epi16((short)0xbf80)));
+}
+
 static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
                                                            const uint8_t *panel, int64_t n_blocks, const struct tile *x,
                                                            const int n, __m256 sum[TOKENS][2])
 {
-    const __m256i table = kind == GGL_PANEL_T4
-        ? _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)) : _mm256_setzero_si256();
+    const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
+    const __m256i table = !has_table ? _mm256_setzero_si256()
+        : _mm256_sub_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)),
+                          _mm256_set1_epi8((char)f->bias));
     for (int t = 0; t < n; t++) sum[t][0] = sum[t][1] = _mm256_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
-        const uint8_t *codes = panel + (kind == GGL_PANEL_X8 ? 64 : 32);
+        const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
         for (int half = 0; half < 2; half++) {
-            __m256 scale = kind == GGL_PANEL_X8
-                ? _mm256_loadu_ps((const float *)(const void *)(panel + 32 * half))
-                : _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(panel + 16 * half)));
+            __m256 scale = load_scales(kind, panel, half);
             __m256i dot[TOKENS];
             for (int t = 0; t < n; t++) dot[t] = _mm256_setzero_si256();
-            if (kind == GGL_PANEL_Q8) {
+            if (kind != GGL_PANEL_X8) {
                 for (int j = 0; j < 8; j++) {
-                    __m256i w = _mm256_xor_si256(load(codes + 64 * j + 32 * half), _mm256_set1_epi8((char)0x80));
+                    __m256i w = has_table ? table_weights(codes, j, half, table)
+                                          : _mm256_xor_si256(load(codes + 64 * j + 32 * half), _mm256_set1_epi8((char)0x80));
                     __m256i magnitude = _mm256_abs_epi8(w);
                     for (int t = 0; t < n; t++) dot[t] = add_signed(dot[t], magnitude, w, broadcast4(x->codes[t] + 32 * b + 4 * j));
                 }
             } else {
-                for (int j0 = 0; j0 < 8; j0 += 4) { /* four products of at most 2 * 24 * 127 fit in 16 bits */
+                for (int j0 = 0; j0 < 8; j0 += 4) { /* four products of at most 2 * 32 * 127 fit in 16 bits */
                     __m256i pairs[TOKENS];
                     for (int t = 0; t < n; t++) pairs[t] = _mm256_setzero_si256();
                     for (int j = j0; j < j0 + 4; j++) {
-                        __m256i w = kind == GGL_PANEL_T4 ? table_codes(codes, j, half, table) : load(codes + 64 * j + 32 * half);
+                        __m256i w = load(codes + 64 * j + 32 * half);
                         for (int t = 0; t < n; t++)
                             pairs[t] = _mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(w, broadcast4(x->codes[t] + 32 * b + 4 * j)));
                     }
@@ -83,8 +93,12 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
                 sum[t][half] = _mm256_add_ps(sum[t][half], _mm256_mul_ps(_mm256_cvtepi32_ps(dot[t]), s));
             }
         }
-        panel += kind == GGL_PANEL_Q8 ? 32 + 512 : kind == GGL_PANEL_X8 ? 64 + 512 : 32 + 256;
+        panel += ggl_panel_block_bytes(kind);
     }
+    if (kind != GGL_PANEL_I4) return;
+    for (int t = 0; t < n; t++)
+        for (int half = 0; half < 2; half++)
+            sum[t][half] = _mm256_mul_ps(sum[t][half], _mm256_loadu_ps((const float *)(const void *)panel + 8 * half));
 }
 
 #define CASES(kind)                                                                                                    \
@@ -102,6 +116,8 @@ static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int
         CASES(GGL_PANEL_Q8)
     } else if (f->kind == GGL_PANEL_X8) {
         CASES(GGL_PANEL_X8)
+    } else if (f->kind == GGL_PANEL_I4) {
+        CASES(GGL_PANEL_I4)
     } else {
         CASES(GGL_PANEL_T4)
     }

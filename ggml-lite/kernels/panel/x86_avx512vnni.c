@@ -7,7 +7,6 @@
 #include <immintrin.h>
 #include <string.h>
 
-
 enum { TOKENS = 8 };
 
 struct tile {
@@ -23,24 +22,32 @@ static inline __m512i broadcast4(const int8_t *p)
     return _mm512_set1_epi32(v);
 }
 
+static inline __attribute__((always_inline)) __m512 load_scales(const enum ggl_panel_kind kind, const uint8_t *block)
+{
+    if (kind == GGL_PANEL_X8) return _mm512_loadu_ps((const float *)(const void *)block);
+    if (kind != GGL_PANEL_I4) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)block));
+    __m256i e4m3 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)block));
+    return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(e4m3, 7), _mm256_set1_epi16((short)0xbf80)));
+}
+
 static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
                                                            const uint8_t *panel, int64_t n_blocks, const struct tile *x,
                                                            const int n, __m512 *sum)
 {
-    const __m512i table = kind == GGL_PANEL_T4
+    const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
+    const __m512i table = has_table
         ? _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)f->table)) : _mm512_setzero_si512();
     const __m512i low = _mm512_set1_epi8(15);
     for (int t = 0; t < n; t++) sum[t] = _mm512_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
-        const uint8_t *codes = panel + (kind == GGL_PANEL_X8 ? 64 : 32);
-        __m512 scale = kind == GGL_PANEL_X8 ? _mm512_loadu_ps((const float *)(const void *)panel)
-                                            : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)panel));
+        const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
+        __m512 scale = load_scales(kind, panel);
         __m512i dot[TOKENS], dot2[TOKENS];
         for (int t = 0; t < n; t++) {
             dot[t] = _mm512_set1_epi32(-f->bias * x->sums[t][b]);
             if (n <= 2) dot2[t] = _mm512_setzero_si512(); /* two chains hide the latency when there is one token */
         }
-        if (kind == GGL_PANEL_T4) {
+        if (has_table) {
             for (int j = 0; j < 4; j++) {
                 __m512i packed = _mm512_loadu_si512(codes + 64 * j);
                 __m512i w0 = _mm512_shuffle_epi8(table, _mm512_and_si512(packed, low));
@@ -66,8 +73,10 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
             __m512 s = _mm512_mul_ps(scale, _mm512_set1_ps(x->scales[t][b]));
             sum[t] = _mm512_add_ps(sum[t], _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), s));
         }
-        panel += kind == GGL_PANEL_Q8 ? 32 + 512 : kind == GGL_PANEL_X8 ? 64 + 512 : 32 + 256;
+        panel += ggl_panel_block_bytes(kind);
     }
+    if (kind != GGL_PANEL_I4) return;
+    for (int t = 0; t < n; t++) sum[t] = _mm512_mul_ps(sum[t], _mm512_loadu_ps((const float *)(const void *)panel));
 }
 
 #define CASES(kind)                                                                                                    \
@@ -89,6 +98,8 @@ static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int
         CASES(GGL_PANEL_Q8)
     } else if (f->kind == GGL_PANEL_X8) {
         CASES(GGL_PANEL_X8)
+    } else if (f->kind == GGL_PANEL_I4) {
+        CASES(GGL_PANEL_I4)
     } else {
         CASES(GGL_PANEL_T4)
     }

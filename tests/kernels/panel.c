@@ -1,0 +1,386 @@
+/*
+ * Products with panels: every kind of panel at every level gives the bits that panel.h prescribes, for any number of
+ * tokens and rows, writing nothing else, on memory that ends where the data ends.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "kernels/kernels.h"
+#include "ggml-lite/src/pack_impl.h"
+
+enum { MAX_N = 4096, MAX_BLOCKS = MAX_N / 32, MAX_TOKENS = 20, ROWS = 16, EXTRA = 3, CANARY = 0x7f };
+
+/* ---- numbers, and memory before an unmapped page */
+
+static uint64_t rng = 88172645463325252u;
+
+static uint32_t random_u32(void)
+{
+    rng ^= rng << 13;
+    rng ^= rng >> 7;
+    rng ^= rng << 17;
+    return (uint32_t)(rng >> 32);
+}
+
+static float random_scale(void) /* 2^-6 .. 2 */
+{
+    return (1 + (float)(random_u32() % 1024) / 1024) * ldexpf(1, (int)(random_u32() % 7) - 6);
+}
+
+struct guarded {
+    uint8_t *base, *end;
+    size_t bytes;
+};
+
+static struct guarded guarded_new(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (bytes + page - 1) / page * page;
+    struct guarded g = {mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), NULL, size + page};
+    assert_true(g.base != MAP_FAILED);
+    g.end = g.base + size;
+    assert_int_equal(mprotect(g.end, page, PROT_NONE), 0);
+    return g;
+}
+
+static void guarded_free(struct guarded *g)
+{
+    munmap(g->base, g->bytes);
+}
+
+/* ---- a matrix of 16 rows, taken apart: the panel is made from it here, by the words of panel.h */
+
+static const uint8_t plain_levels[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static const uint8_t uneven_levels[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 152, 165, 180, 196, 216, 240};
+
+static const struct kind {
+    const char *name;
+    struct ggl_panel_format format;
+    int most; /* the largest stored byte, or 16 levels */
+} kinds[] = {
+    {"Q8", {GGL_PANEL_Q8, 128, NULL}, 255},           {"X8", {GGL_PANEL_X8, 12, NULL}, 32},
+    {"T4 even", {GGL_PANEL_T4, 8, plain_levels}, 15}, {"T4 uneven", {GGL_PANEL_T4, 127, uneven_levels}, 15},
+    {"I4", {GGL_PANEL_I4, 127, uneven_levels}, 15},
+};
+enum { N_KINDS = sizeof(kinds) / sizeof(*kinds) };
+
+static struct {
+    uint8_t code[ROWS][MAX_N];
+    float scale[ROWS][MAX_BLOCKS]; /* as it is multiplied */
+    float row_scale[ROWS];
+} m;
+
+/* How the numbers are drawn: anything; all as large as possible, which saturates what can saturate. */
+enum draw { ANY, LARGEST, SMALLEST };
+
+static uint8_t draw_code(const struct kind *k, enum draw draw)
+{
+    if (draw != ANY) return (uint8_t)(draw == LARGEST ? k->most : 0);
+    return (uint8_t)(random_u32() % (uint32_t)(k->most + 1));
+}
+
+static void put_scale(const struct kind *k, uint8_t *block, int row, float *value)
+{
+    float s = random_scale() * (random_u32() % 4 ? 1.0f : -1.0f);
+    if (k->format.kind == GGL_PANEL_X8) {
+        *value = s;
+        memcpy(block + 4 * row, value, 4);
+    } else if (k->format.kind == GGL_PANEL_I4) {
+        uint8_t code = (uint8_t)random_u32();
+        if ((code & 0x7f) == 0x7f) code = 0x80;
+        block[row] = code;
+        *value = ggl_e4m3_to_f32(code) / 256;
+    } else {
+        uint16_t h = random_u32() % 8 ? ggl_f16_from_f32(s) : (uint16_t)(random_u32() % 1024); /* denormals too */
+        memcpy(block + 2 * row, &h, 2);
+        *value = ggl_f16_to_f32(h);
+    }
+}
+
+static void put_code(const struct kind *k, uint8_t *codes, int row, int i, uint8_t code)
+{
+    if (k->most > 15) codes[i / 4 * 64 + 4 * row + i % 4] = code;
+    else codes[i % 16 / 4 * 64 + 4 * row + i % 4] |= (uint8_t)(i < 16 ? code : code << 4);
+}
+
+/* Fill m and the panel of n inputs that ends at `end`; returns the panel. */
+static uint8_t *make_panel(const struct kind *k, int64_t n, enum draw draw, uint8_t *end)
+{
+    static const int scale_bytes[] = {[GGL_PANEL_Q8] = 32, [GGL_PANEL_X8] = 64, [GGL_PANEL_T4] = 32, [GGL_PANEL_I4] = 16};
+    int64_t head = scale_bytes[k->format.kind], block_bytes = head + (k->most > 15 ? 512 : 256);
+    int64_t bytes = n / 32 * block_bytes + (k->format.kind == GGL_PANEL_I4 ? 64 : 0);
+    assert_int_equal(ggl_panel_bytes(k->format.kind, n), bytes);
+    uint8_t *panel = end - bytes;
+    memset(panel, 0, (size_t)bytes);
+    for (int r = 0; r < ROWS; r++) {
+        for (int64_t b = 0; b < n / 32; b++) {
+            uint8_t *block = panel + b * block_bytes;
+            put_scale(k, block, r, &m.scale[r][b]);
+            for (int i = 0; i < 32; i++) {
+                uint8_t code = draw_code(k, draw);
+                m.code[r][32 * b + i] = code;
+                put_code(k, block + head, r, i, code);
+            }
+        }
+        m.row_scale[r] = 1;
+        if (k->format.kind != GGL_PANEL_I4) continue;
+        m.row_scale[r] = random_scale();
+        memcpy(panel + bytes - 64 + 4 * r, &m.row_scale[r], 4);
+    }
+    return panel;
+}
+
+/* Rows of activations that end at `end`, `stride` bytes apart. */
+static int8_t *make_activations(int64_t n, int64_t rows, int64_t stride, enum draw draw, uint8_t *end)
+{
+    int8_t *x = (int8_t *)end - rows * stride + (stride - (n + n / 32 * 8));
+    for (int64_t t = 0; t < rows; t++) {
+        int8_t *row = x + t * stride;
+        for (int64_t b = 0; b < n / 32; b++) {
+            int32_t sum = 0;
+            for (int i = 0; i < 32; i++) {
+                int v = draw == ANY ? (int)(random_u32() % 255) - 127 : t % 2 ? -127 : 127;
+                row[32 * b + i] = (int8_t)v;
+                sum += v;
+            }
+            float scale = random_scale();
+            memcpy(row + n + 4 * b, &scale, 4);
+            memcpy(row + n + n / 32 * 4 + 4 * b, &sum, 4);
+        }
+    }
+    return x;
+}
+
+static float expected(const struct kind *k, int64_t n, const int8_t *x, int row)
+{
+    float y = 0;
+    for (int64_t b = 0; b < n / 32; b++) {
+        int32_t dot = 0;
+        float scale;
+        for (int i = 0; i < 32; i++) {
+            int code = m.code[row][32 * b + i];
+            dot += (k->format.table ? k->format.table[code] - k->format.bias : code - k->format.bias) * x[32 * b + i];
+        }
+        memcpy(&scale, x + n + 4 * b, 4);
+        float s = m.scale[row][b] * scale, p = (float)dot * s;
+        y = y + p;
+    }
+    return y * m.row_scale[row];
+}
+
+/* ---- one implementation */
+
+struct level {
+    const char *name;
+    ggl_panel_mul_fn *mul;
+    bool wrong; /* found in silence: for implementations that are meant to be */
+};
+
+struct shape {
+    int64_t n, tokens;
+    int rows;
+    bool index;
+    enum draw draw;
+};
+
+static bool same(float a, float b)
+{
+    return memcmp(&a, &b, 4) == 0;
+}
+
+/* Rows past n_rows and the gaps between tokens keep what was there. */
+static const char *compare(const struct kind *k, const struct shape *s, const int8_t *x, int64_t stride, const int32_t *index,
+                           const float *y, int64_t y_stride)
+{
+    uint8_t canary[4];
+    memset(canary, CANARY, 4);
+    for (int64_t t = 0; t < s->tokens; t++) {
+        const int8_t *row = x + (index ? index[t] : t) * stride;
+        for (int r = 0; r < s->rows; r++)
+            if (!same(y[t * y_stride + r], expected(k, s->n, row, r))) return "a wrong result";
+        for (int64_t r = s->rows; r < y_stride && t + 1 < s->tokens; r++)
+            if (memcmp(&y[t * y_stride + r], canary, 4) != 0) return "a write past the rows";
+    }
+    return NULL;
+}
+
+static void check(struct level *l, const struct kind *k, const struct shape *s)
+{
+    int64_t stride = ggl_act_q8_bytes(s->n) + (s->tokens % 3 ? 0 : 64), y_stride = s->tokens % 2 ? ROWS + 5 : s->rows;
+    size_t y_floats = (size_t)((s->tokens - 1) * y_stride + s->rows);
+    int32_t index[MAX_TOKENS];
+    struct guarded gp = guarded_new((size_t)ggl_panel_bytes(k->format.kind, s->n));
+    struct guarded gx = guarded_new((size_t)((s->tokens + EXTRA) * stride)), gy = guarded_new(y_floats * 4);
+    const uint8_t *panel = make_panel(k, s->n, s->draw, gp.end);
+    const int8_t *x = make_activations(s->n, s->tokens + EXTRA, stride, s->draw, gx.end);
+    float *y = (float *)(void *)gy.end - y_floats;
+    memset(gy.base, CANARY, (size_t)(gy.end - gy.base));
+    for (int64_t t = 0; t < s->tokens; t++) index[t] = (int32_t)(random_u32() % (uint32_t)(s->tokens + EXTRA));
+    l->mul(&k->format, panel, s->n, x, stride, s->index ? index : NULL, s->tokens, y, y_stride, s->rows);
+    const char *fault = compare(k, s, x, stride, s->index ? index : NULL, y, y_stride);
+    for (const uint8_t *p = gy.base; !fault && p < (const uint8_t *)y; p++)
+        if (*p != CANARY) fault = "a write before the result";
+    if (fault && !l->wrong)
+        fail_msg("%s, %s: %s for n %d, %d tokens, %d rows%s", l->name, k->name, fault, (int)s->n, (int)s->tokens, s->rows,
+                 s->index ? ", with an index" : "");
+    if (fault) l->wrong = false;
+    guarded_free(&gp);
+    guarded_free(&gx);
+    guarded_free(&gy);
+}
+
+/* All token and row counts on short rows, all row lengths with a few of them, and the largest sums there are. */
+static void check_kind(struct level *l, const struct kind *k)
+{
+    for (int64_t tokens = 1; tokens <= MAX_TOKENS; tokens++)
+        for (int rows = 1; rows <= ROWS; rows++)
+            check(l, k, &(struct shape){tokens % 2 ? 32 : 96, tokens, rows, rows % 2 == 1, ANY});
+    for (int64_t n = 32; n <= MAX_N; n += 32)
+        check(l, k, &(struct shape){n, n / 32 % 5 + 1, n % 64 ? ROWS : 13, n % 128 == 0, ANY});
+    check(l, k, &(struct shape){MAX_N, MAX_TOKENS, ROWS, false, ANY});
+    for (int draw = LARGEST; draw <= SMALLEST; draw++)
+        for (int64_t tokens = 1; tokens <= 4; tokens++) check(l, k, &(struct shape){128, tokens, ROWS, false, (enum draw)draw});
+}
+
+static void every_level(void **state)
+{
+    (void)state;
+    uint64_t isa = ggl_cpu_isa();
+#define KERNEL(operation, needs, symbol) \
+    if (((needs) & ~isa) == 0) { \
+        struct level l = {#symbol, symbol, false}; \
+        for (int k = 0; k < N_KINDS; k++) check_kind(&l, &kinds[k]); \
+        print_message("%s: %d kinds\n", #symbol, N_KINDS); \
+    } else { \
+        print_message("%s: this machine cannot run it\n", #symbol); \
+    }
+#include "kernels/panel/kernels.def"
+#undef KERNEL
+}
+
+/* ---- the check itself is checked */
+
+#define ARGUMENTS \
+    const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride, const int32_t *index, \
+        int64_t n_tokens, float *y, int64_t y_stride, int n_rows
+#define CALL(rows) ggl_panel_mul_ref(f, panel, n, x, x_stride, index, n_tokens, y, y_stride, rows)
+
+static void does_nothing(ARGUMENTS)
+{
+    (void)f, (void)panel, (void)n, (void)x, (void)x_stride, (void)index, (void)n_tokens, (void)y, (void)y_stride, (void)n_rows;
+}
+
+static void skips_a_row(ARGUMENTS)
+{
+    CALL(n_rows > 1 ? n_rows - 1 : 1);
+}
+
+static void writes_past_the_rows(ARGUMENTS)
+{
+    CALL(n_rows);
+    if (n_tokens > 1 && y_stride > n_rows) y[n_rows] = 0;
+}
+
+static void ignores_the_index(ARGUMENTS)
+{
+    index = NULL;
+    CALL(n_rows);
+}
+
+static void last_bit(ARGUMENTS)
+{
+    CALL(n_rows);
+    y[n_rows - 1] = nextafterf(y[n_rows - 1], INFINITY);
+}
+
+static void forgets_the_row_scale(ARGUMENTS)
+{
+    CALL(n_rows);
+    float scale;
+    if (f->kind == GGL_PANEL_I4) memcpy(&scale, panel + ggl_panel_bytes(f->kind, n) - 64, 4);
+    if (f->kind == GGL_PANEL_I4) y[0] /= scale;
+}
+
+static void finds_broken_ones(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        ggl_panel_mul_fn *mul;
+        int first; /* of the kinds that it is wrong for */
+    } broken[] = {{"nothing", does_nothing, 0},          {"a row less", skips_a_row, 0}, {"a row more", writes_past_the_rows, 0},
+                  {"no index", ignores_the_index, 0}, {"last bit", last_bit, 0},     {"no row scale", forgets_the_row_scale, 4}};
+    for (size_t i = 0; i < sizeof(broken) / sizeof(*broken); i++)
+        for (int k = broken[i].first; k < N_KINDS; k++) {
+            struct level l = {broken[i].name, broken[i].mul, true};
+            for (int tokens = 1; tokens <= 5 && l.wrong; tokens++)
+                for (int rows = 14; rows <= ROWS && l.wrong; rows++)
+                    check(&l, &kinds[k], &(struct shape){64, tokens, rows, true, ANY});
+            if (l.wrong) fail_msg("nobody noticed \"%s\" for %s", broken[i].name, kinds[k].name);
+        }
+}
+
+/* ---- INT4 tensors in panels */
+
+enum { N_IN = 160, N_OUT = 37 };
+
+/* A packed matrix computes what its decoded rows do, up to the rounding of float sums. */
+static void packs_int4(void **state)
+{
+    (void)state;
+    static uint8_t codes[N_OUT][N_IN / 2], scales[N_OUT][N_IN / 32];
+    static float row_scales[N_OUT], x[N_IN], w[N_IN], y[48];
+    static _Alignas(64) int8_t a[N_IN + N_IN / 32 * 8 + 64];
+    struct ggl_tensor t = {.name = "t", .type = GGL_TYPE_INT4, .scale_type = GGL_SCALE_E4M3, .n_dims = 2, .ne = {N_IN, N_OUT, 1, 1},
+                           .row_bytes = N_IN / 2, .slice_bytes = sizeof(codes), .scale_row_bytes = N_IN / 32,
+                           .scale_slice_bytes = sizeof(scales), .data = codes[0], .scale = scales[0], .row_scale = row_scales};
+    for (int r = 0; r < N_OUT; r++) {
+        for (int i = 0; i < N_IN; i++) w[i] = ((float)random_u32() / 0x1p31f - 1) * ldexpf(1, r - 20);
+        ggl_int4_encode_row(w, NULL, codes[r], scales[r], &row_scales[r], N_IN);
+    }
+    scales[5][2] = 0xff; /* not a number */
+    for (int i = 0; i < N_IN; i++) x[i] = (float)random_u32() / 0x1p31f - 1;
+
+    struct ggl_team *team;
+    struct ggl_packed *p;
+    struct ggl_kernels k;
+    assert_int_equal(ggl_team_new(2, &team, NULL), GGL_OK);
+    assert_int_equal(ggl_pack(&t, team, &p, NULL), GGL_OK);
+    assert_non_null(p);
+    assert_int_equal(ggl_packed_bytes(p), 3 * (N_IN / 32 * 272 + 64));
+    ggl_kernels_pick(&k, ggl_cpu_isa());
+    k.act_q8(x, N_IN, a);
+    for (int i = 0; i < 3; i++)
+        k.panel_mul(&p->format, p->data + (uint64_t)i * p->panel_bytes, N_IN, a, sizeof(a), NULL, 1, y + 16 * i, 48, ROWS);
+    for (int r = 0; r < N_OUT; r++) {
+        double sum = 0, size = 0;
+        assert_true(ggl_tensor_decode_row(&t, 0, r, w));
+        for (int i = 0; i < N_IN; i++) {
+            double v = (double)w[i] * (double)a[i] * (double)ggl_act_q8_scales(a, N_IN)[i / 32];
+            sum += v;
+            size += fabs(v);
+        }
+        /* Six roundings a block, five blocks, one more for the row scale: 31 at most. */
+        if (r == 5) assert_true(isnan(y[r]));
+        else if (!(fabs((double)y[r] - sum) <= 31 * 0x1p-24 * size)) fail_msg("row %d: %g, expected %g", r, (double)y[r], sum);
+    }
+    for (int r = N_OUT; r < 48; r++) assert_true(y[r] == 0);
+    ggl_packed_free(p);
+    ggl_team_free(team);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_level),
+        cmocka_unit_test(finds_broken_ones),
+        cmocka_unit_test(packs_int4),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
