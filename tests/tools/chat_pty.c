@@ -104,6 +104,19 @@ static void type(const char *keys)
     assert_int_equal(write(term.master, keys, n), n);
 }
 
+/* At a prompt, for a message or for more of it: keys that come earlier meet the terminal's own editing. */
+static void enter(const char *keys)
+{
+    await("\033[?2004h\r> ");
+    type(keys);
+}
+
+static void more(const char *keys)
+{
+    await("\033[?2004h\r. ");
+    type(keys);
+}
+
 static void start(const char *terminal, const char *no_color, const char *const more[])
 {
     const char *argv[32] = {tool, "-m", model, "-t1", "--temp", "0"};
@@ -157,38 +170,31 @@ static void editing(void **state)
     (void)state;
     if (!*tool) skip();
     START("--think", "none", "-n", "3");
-    await("> ");
     /* typed, moved in, deleted: wide, combining and accented characters are one step each */
-    type("/system aX\177bd\033[Dc\r");
-    await("> ");
-    type("/system\r");
+    enter("/system aX\177bd\033[Dc\r");
+    enter("/system\r");
     await("\r\nabcd\r\n");
-    type("/system \xe5\x8c\x97\xe4\xba\xac\xf0\x9f\x99\x82\177e\xcc\x81\177\xc3\xa9\033[D\033[D\177.\r");
-    await("> ");
-    type("/system\r");
+    enter("/system \xe5\x8c\x97\xe4\xba\xac\xf0\x9f\x99\x82\177e\xcc\x81\177\xc3\xa9\033[D\033[D\177.\r");
+    enter("/system\r");
     await("\r\n.\xe4\xba\xac\xc3\xa9\r\n");
     /* Ctrl-A, Ctrl-E, Ctrl-K, Ctrl-W, Ctrl-U, Home, End, Delete, words */
-    type("ystem one two three\027\001/s\005four\033OH\033[C\033[3~\033[D\033[4~\r");
+    enter("ystem one two three\027\001/s\005four\033OH\033[C\033[3~\033[D\033[4~\r");
     await("Unknown command");
-    type("junk\025/system one two\013\033b\033bX\033[F!\r");
-    await("> ");
-    type("/system\r");
+    enter("junk\025/system one two\013\033b\033bX\033[F!\r");
+    enter("/system\r");
     await("\r\nXone two!\r\n");
     /* history: twice up is the line before /system; a change of it is a new line */
-    type("\033[A\033[A\177?\r");
-    await("> ");
-    type("/system\r");
+    enter("\033[A\033[A\177?\r");
+    enter("/system\r");
     await("\r\nXone two?\r\n");
-    type("/sy\t\t changed \033[A\033[B\r"); /* completion; the draft survives a look at history */
-    await("> ");
-    type("/system\r");
+    enter("/sy\t\t changed \033[A\033[B\r"); /* completion; the draft survives a look at history */
+    enter("/system\r");
     await("\r\nchanged \r\n");
     /* unknown sequences, lone continuation bytes and an unfinished character do no harm */
-    type("/system \033[99;99z\033O\033\xff\x80|\xe5\x8c|\r");
-    await("> ");
-    type("/system\r");
+    enter("/system \033[99;99z\033O\033\xff\x80|\xe5\x8c|\r");
+    enter("/system\r");
     await("|\r\n");
-    type("\004");
+    enter("\004");
     assert_int_equal(finish(), 0);
 }
 
@@ -197,43 +203,45 @@ static void several_lines(void **state)
     (void)state;
     if (!*tool) skip();
     START("--think", "none", "-n", "3");
-    await("> ");
     /* a paste with newlines, a tab and an escape is one line and controls nothing */
-    type("/system \033[200~one\rtwo\nthree\r\nfo\tur\033[2J\007\033[201~.\r");
+    enter("/system \033[200~one\rtwo\nthree\r\nfo\tur\033[2J\007\033[201~.\r");
     await("\xe2\x86\xb5"); /* newlines are shown as arrows */
-    await("> ");
-    type("/system\r");
+    enter("/system\r");
     await("\r\none\r\ntwo\r\nthree\r\nfo");
     await("[2J");
     await(".\r\n");
     assert_null(strstr(term.text, "\033[2J"));
     /* lines that go on, a block, Alt-Enter */
-    type("/system a\\\rb\\\rc\r");
-    await(". ");
-    await("> ");
-    type("/system\r");
+    enter("/system a\\\r");
+    more("b\\\r");
+    more("c\r");
+    enter("/system\r");
     await("\r\na\r\nb\r\nc\r\n");
-    type("\"\"\"/system x\r  y\r\r\"\"\"\r");
-    await("> ");
-    type("/system\r");
+    enter("\"\"\"/system x\r");
+    more("  y\r");
+    more("\r");
+    more("\"\"\"\r");
+    enter("/system\r");
     await("\r\nx\r\n  y\r\n");
-    type("/system p\033\rq\r");
-    await("> ");
-    type("/system\r");
+    enter("/system p\033\rq\r");
+    enter("/system\r");
     await("\r\np\r\nq\r\n");
     /* Ctrl-C in a block gives it up; an empty line asks nothing */
-    type("\"\"\"\rlost\r\003\r   \r/system\r");
+    enter("\"\"\"\r");
+    more("lost\r");
+    more("\003");
+    enter("   \r");
+    enter("/system\r");
     await("\r\np\r\nq\r\n");
     /* a line far longer than the terminal scrolls, and arrives whole */
     char longer[700] = "/system ";
     for (int i = 8; i < 600; i++) longer[i] = (char)('a' + i % 26);
     longer[600] = '\r';
-    type(longer);
-    await("> ");
-    type("/system\r");
+    enter(longer);
+    enter("/system\r");
     longer[600] = 0;
     await(longer + 8);
-    type("/quit\r");
+    enter("/quit\r");
     assert_int_equal(finish(), 0);
 }
 
@@ -242,42 +250,39 @@ static void answers(void **state)
     (void)state;
     if (!*tool) skip();
     START("-n", "3", "--history", history, "--session", session);
-    await("> ");
-    type("hello\r");
+    enter("hello\r");
     await("\033[2m"); /* reasoning is dimmed, and the terminal is normal again */
     await("\033[0m");
     await("answer 3 tokens");
-    await("> ");
-    type("/think none\r");
-    await("> ");
-    type("hello\r");
+    enter("/think none\r");
+    enter("hello\r");
     await("answer 3 tokens");
     assert_null(strstr(term.text + term.seen, "\033[2m"));
-    await("> ");
-    type("/think deep\r/regen\r");
+    enter("/think deep\r");
     await("none, high or max");
+    enter("/regen\r");
     await("answer 3 tokens");
-    await("> ");
-    type("/new\r/regen\r");
+    enter("/new\r");
+    enter("/regen\r");
     await("nothing to answer");
-    type("again\r");
+    enter("again\r");
     await("answer 3 tokens");
-    await("> ");
-    type("/save\r/load /nowhere/file\r/help\r");
+    enter("/save\r");
     await("Which file");
+    enter("/load /nowhere/file\r");
     await("ggl-chat: /nowhere/file");
+    enter("/help\r");
     await("/regen");
-    type("\004");
+    enter("\004");
     assert_int_equal(finish(), 0);
 
     /* the next process remembers the conversation and the lines */
     START("-n", "3", "--think", "none", "--history", history, "--session", session);
-    await("> ");
-    type("\033[A\033[A\033[A\033[A\r"); /* /help, /load, /save, again */
+    enter("\033[A\033[A\033[A\033[A\r"); /* /help, /load, /save, again */
     await("> again");
     await("reused");
     assert_null(strstr(term.text, "(+ 0 reused)"));
-    type("/quit\r");
+    enter("/quit\r");
     assert_int_equal(finish(), 0);
 }
 
@@ -286,37 +291,29 @@ static void interrupts(void **state)
     (void)state;
     if (!*tool) skip();
     START("--think", "none");
-    await("> ");
-    type("talk without end\r");
+    enter("talk without end\r");
     await("without end");
     await("\n");
     for (int i = 0; i < 3; i++) show(300);
     type("\003"); /* stops the answer */
     await("stopped");
-    await("> ");
-    type("and again\r");
+    enter("and again\r");
     await("and again");
     await("\n");
     type("\003"); /* may come while the prompt is read */
     await("stopped");
-    await("> ");
-    type("abc\003"); /* at a prompt: gives up the line, then says how to leave, then leaves */
-    await("> ");
-    type("\003");
+    enter("abc\003"); /* at a prompt: gives up the line, then says how to leave, then leaves */
+    enter("\003");
     await("again or /quit");
-    await("> ");
-    type("/system\r");
+    enter("/system\r");
     await("no system text");
-    await("> ");
-    type("\003");
+    enter("\003");
     await("again or /quit");
-    await("> ");
-    type("\003");
+    enter("\003");
     assert_int_equal(finish(), 130);
 
     START("--think", "none"); /* a signal that ends the process restores the terminal */
-    await("> ");
-    type("half a line");
+    enter("half a line");
     await("half a line");
     kill(term.pid, SIGTERM);
     assert_int_equal(finish(), -SIGTERM);
@@ -345,12 +342,11 @@ static void dumb_terminal(void **state)
     assert_null(strchr(term.text, '\033'));
 
     start("xterm", "1", (const char *const[]){"-n", "3", NULL}); /* NO_COLOR: edited, but not coloured */
-    await("> ");
-    type("hello\r");
+    enter("hello\r");
     await("[thinking]");
     await("answer 3 tokens");
     assert_null(strstr(term.text, "\033[2m"));
-    type("\004");
+    enter("\004");
     assert_int_equal(finish(), 0);
 }
 

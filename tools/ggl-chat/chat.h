@@ -39,7 +39,7 @@ void history_read_tokens(struct history *h, const struct ggl_tokenizer *t, const
                          const struct ggl_chat_options *options);
 
 /* ---- interrupt.c */
-extern volatile sig_atomic_t interrupted; /* Ctrl-C came since it was last set to 0 */
+extern volatile sig_atomic_t interrupted; /* Ctrl-C came; set to 0 when a line is asked for */
 void interrupt_install(struct ggl_session *s);
 /* While busy, Ctrl-C stops the session's evaluation, and a second one the process (130). */
 void interrupt_busy(bool busy);

@@ -56,7 +56,6 @@ void interrupt_install(struct ggl_session *s)
 
 void interrupt_busy(bool b)
 {
-    interrupted = 0;
     busy = b;
 }
 

@@ -492,7 +492,6 @@ enum line_result lineedit_read(struct lineedit *e, const char *prompt, const cha
     cooked_mode(e);
     fputs("\n", stdout);
     fflush(stdout);
-    interrupted = 0;
     *text = e->line.data;
     *size = e->line.size;
     return result;

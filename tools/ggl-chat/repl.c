@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 #include "chat.h"
@@ -29,6 +30,21 @@ struct repl {
 
 /* ---- input */
 
+/* Waits for input with Ctrl-C let through only while waiting, so that none is missed; false: Ctrl-C. */
+static bool wait_for_input(void)
+{
+    sigset_t block, before;
+    fd_set in;
+    sigemptyset(&block);
+    sigaddset(&block, SIGINT);
+    sigprocmask(SIG_BLOCK, &block, &before);
+    FD_ZERO(&in);
+    FD_SET(STDIN_FILENO, &in);
+    while (!interrupted && pselect(STDIN_FILENO + 1, &in, NULL, NULL, NULL, &before) < 0 && errno == EINTR) continue;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return !interrupted;
+}
+
 enum line_result plain_read(struct bytes *line)
 {
     static char buffer[4096];
@@ -40,11 +56,9 @@ enum line_result plain_read(struct bytes *line)
             if (c == '\n') return LINE_OK;
             bytes_add(line, &c, 1);
         }
+        if (!wait_for_input()) return LINE_INTERRUPT;
         ssize_t got = read(STDIN_FILENO, buffer, sizeof(buffer));
-        if (got < 0 && errno == EINTR) {
-            if (interrupted) return LINE_INTERRUPT;
-            continue;
-        }
+        if (got < 0 && errno == EINTR) continue;
         if (got < 0) cli_die(&cli, 74, "standard input: %s", strerror(errno));
         if (got == 0) return line->size ? LINE_OK : LINE_EOF;
         n = (size_t)got;
@@ -55,12 +69,11 @@ enum line_result plain_read(struct bytes *line)
 static enum line_result read_line(struct repl *r, const char *prompt, const char **text, size_t *size)
 {
     if (r->editor) return lineedit_read(r->editor, prompt, text, size);
+    interrupted = 0;
     fputs(prompt, stdout);
     fflush(stdout);
-    interrupted = 0;
     enum line_result result = plain_read(&r->plain);
     if (result != LINE_OK) fputs("\n", stdout);
-    interrupted = 0;
     *text = r->plain.data;
     *size = r->plain.size;
     return result;

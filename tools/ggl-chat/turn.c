@@ -31,6 +31,7 @@ static enum ggl_status eval(struct chat *c, const int32_t *ids, int64_t n, struc
 {
     int64_t before = ggl_session_n_past(c->session), done = 0;
     enum ggl_status s;
+    if (interrupted) return ggl_fail(err, GGL_ERR_CANCELLED, NULL, GGL_NO_OFFSET, NULL, NULL, "cancelled");
     do {
         s = ggl_session_eval(c->session, ids + done, n - done, err);
         done = ggl_session_n_past(c->session) - before;
