@@ -175,7 +175,9 @@ static void command_file(struct chat *c, const char *path, bool save)
     }
     enum ggl_status s = save ? chat_save(c, path, &err) : chat_load(c, path, &err);
     report(s, &err);
-    if (!s) screen_note(&c->screen, "%s: %lld tokens %s", path, (long long)ggl_session_n_past(c->session), save ? "saved" : "loaded");
+    if (!s)
+        screen_note(&c->screen, "%s: %lld tokens %s", path, (long long)ggl_session_n_past(c->session),
+                    save ? "saved" : "loaded");
 }
 
 static void run_command(struct repl *r, const char *line)
