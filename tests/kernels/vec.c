@@ -159,7 +159,7 @@ static void picks_the_best_that_is_allowed(void **state)
     struct ggl_kernels k;
     ggl_kernels_pick(&k, 0);
 #define KERNEL(operation, isa, symbol) \
-    if (!(isa)) assert_ptr_equal((void *)(uintptr_t)k.operation, (void *)(uintptr_t)symbol);
+    if ((isa) == 0) assert_ptr_equal((void *)(uintptr_t)k.operation, (void *)(uintptr_t)symbol);
 #include "kernels/kernels.def"
 #undef KERNEL
 #if GGL_ARCH_X86
