@@ -43,7 +43,9 @@ static uint64_t moe_layout(const struct ggl_node *node, int64_t n_tokens, int nt
 {
     uint64_t pairs = (uint64_t)(n_tokens * node->p.moe.n_used), groups = ggl_moe_groups_bytes(node, n_tokens);
     uint64_t n_ff = (uint64_t)node->p.moe.gate->ne[1], n_embd = (uint64_t)node->p.moe.gate->ne[0];
-    uint64_t mat = round64(ggl_mul_mat_scratch((int64_t)(n_ff > n_embd ? n_ff : n_embd)));
+    /* Both, because a wider row may take less: fewer of its rows make a tile. */
+    uint64_t mat_in = ggl_mul_mat_scratch((int64_t)n_embd), mat_out = ggl_mul_mat_scratch((int64_t)n_ff);
+    uint64_t mat = round64(mat_in > mat_out ? mat_in : mat_out);
     uint64_t act = round64(pairs * n_ff * 4), tile = round64(2 * pairs * ROWS * 4);
     if (s) {
         ggl_moe_groups_carve(node, n_tokens, base, &s->groups);

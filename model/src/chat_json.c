@@ -48,7 +48,9 @@ static bool read_hex4(struct reader *r, unsigned *out)
     if (r->size - r->at < 4) return false;
     for (int i = 0; i < 4; i++) {
         char c = r->text[r->at + (size_t)i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9' ? c - '0' : -1;
+        if (c >= 'a' && c <= 'f') digit = c - 'a' + 10;
+        if (c >= 'A' && c <= 'F') digit = c - 'A' + 10;
         if (digit < 0) return false;
         v = v * 16 + (unsigned)digit;
     }
@@ -158,7 +160,8 @@ static enum ggl_status read_number(struct reader *r, struct ggl_pyjson *v)
     }
     v->text = ggl_chat_span_of(r->text + start, end - start);
     if (v->kind == GGL_PYJSON_REAL) v->real = ggl_chat_decimal_read(v->text.data, v->text.size);
-    else if (v->text.size == 2 && !memcmp(v->text.data, "-0", 2)) v->text = ggl_chat_span_of("0", 1); /* an integer has one zero */
+    else if (v->text.size == 2 && !memcmp(v->text.data, "-0", 2))
+        v->text = ggl_chat_span_of("0", 1); /* an integer has one zero */
     return GGL_OK;
 }
 
@@ -168,8 +171,10 @@ static bool read_word(struct reader *r, struct ggl_pyjson *v)
         const char *word;
         enum ggl_pyjson_kind kind;
         double real;
-    } words[] = {{"null", GGL_PYJSON_NULL, 0},        {"true", GGL_PYJSON_TRUE, 0},          {"false", GGL_PYJSON_FALSE, 0},
-                 {"NaN", GGL_PYJSON_REAL, NAN},       {"Infinity", GGL_PYJSON_REAL, HUGE_VAL}, {"-Infinity", GGL_PYJSON_REAL, -HUGE_VAL}};
+    } words[] = {
+        {"null", GGL_PYJSON_NULL, 0}, {"true", GGL_PYJSON_TRUE, 0},          {"false", GGL_PYJSON_FALSE, 0},
+        {"NaN", GGL_PYJSON_REAL, NAN}, {"Infinity", GGL_PYJSON_REAL, HUGE_VAL}, {"-Infinity", GGL_PYJSON_REAL, -HUGE_VAL},
+    };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         size_t n = strlen(words[i].word);
         if (r->size - r->at < n || memcmp(r->text + r->at, words[i].word, n)) continue;

@@ -151,7 +151,7 @@ void gb_save(const struct gguf_builder *b, const char *path)
 {
     unlink(path); /* some file systems wait for the disk when a file is cut and written again */
     FILE *f = fopen(path, "wb");
-    must(f && fwrite(b->data, 1, b->n, f) == b->n, path);
+    must(f && (!b->n || fwrite(b->data, 1, b->n, f) == b->n), path);
     must(!fclose(f), path);
 }
 

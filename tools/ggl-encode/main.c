@@ -25,9 +25,7 @@ static const struct cli cli = {
         "or \"max\", \"drop_thinking\": true or false, \"prompt_format\": \"dsv4-preview\" (default) or \"dsv4-0731\"};\n"
         "all but the first two may be left out.\n"
         "With --parse a line is {\"completion\": \"...\", \"thinking_mode\": \"...\"}, and the answer is\n"
-        "{\"ok\": true, \"parsed\": {role, content, reasoning_content, tool_calls}} or {\"ok\": false, \"error\": \"...\"}.\n"
-        "\n"
-        "exit codes: 0 ok; 2 usage; 65 a line is not a valid request; 74 reading or writing failed",
+        "{\"ok\": true, \"parsed\": {role, content, reasoning_content, tool_calls}} or {\"ok\": false, \"error\": \"...\"}.\n",
     .options = options,
 };
 

@@ -2,8 +2,11 @@
  * exp and its relatives in float, written out so that every build, level and
  * libc gives the same bits.
  *
- * ggl_expf: x = n ln2 + r with |r| <= ln2 / 2, then a polynomial for e^r.  Largest error seen over all floats:
- * 1.1 ulp (tests/kernels/math.c).  Overflow gives infinity, underflow 0 below the smallest denormal, NaN stays NaN.
+ * ggl_expf: x = n ln2 + r with |r| <= ln2 / 2, then a polynomial for e^r.  Overflow gives infinity, underflow 0
+ * below the smallest subnormal, NaN stays NaN.
+ *
+ * Largest errors over all 2^32 floats: exp 0.992 ulp; for x >= -88 sigmoid 2.49 and silu 2.41 ulp.  Below -88 exp(-x)
+ * overflows, and sigmoid and silu are 0 where they should be under 1e-38 and 1e-36.
  */
 #ifndef GGL_KERNEL_MATH_H
 #define GGL_KERNEL_MATH_H

@@ -1,0 +1,185 @@
+/* Scores of the indexer, and the choice of the best entries from a stream. */
+#include "support/checkkernel.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void check_index_score_f32(ck_kernel *kernel, int64_t n)
+{
+    int heads = n > 130 ? 3 : 1 + (int)ck_next(70);
+    float *q = ck_random(n * heads), *weights = ck_random(heads), *key = ck_random(n);
+    double want = 0, bound = 0;
+    for (int h = 0; h < heads; h++) {
+        double s = 0, terms = 0;
+        for (int64_t i = 0; i < n; i++) {
+            s += (double)q[h * n + i] * key[i];
+            terms += fabs((double)q[h * n + i] * key[i]);
+        }
+        if (s > 0) want += weights[h] * s;
+        /* A dot product's error (vec.c); a product and a sum over the heads.  Near 0 a head may be in or out.
+         */
+        bound += ((double)n / GGL_LANES + 6 + heads + 1) * CK_U * terms * fabs((double)weights[h]);
+    }
+    ck_close("score", 0, ((ggl_index_score_f32_fn *)kernel)(ck_kernels(), q, weights, key, heads, (int)n),
+             want, bound);
+}
+
+static void every_kernel(void **state)
+{
+    (void)state;
+#define KERNEL(operation, isa, symbol) ck_run(#symbol, isa, check_##operation, (ck_kernel *)symbol);
+#include "kernels/index/kernels.def"
+#undef KERNEL
+}
+
+typedef const struct ggl_kernels table;
+
+static float zero(table *k, const float *q, const float *w, const float *key, int heads, int n)
+{
+    (void)k, (void)q, (void)w, (void)key, (void)heads, (void)n;
+    return 0;
+}
+
+static float no_relu(table *k, const float *q, const float *w, const float *key, int heads, int n)
+{
+    float sum = 0;
+    for (int h = 0; h < heads; h++)
+        sum += w[h] * k->dot_f32(q + h * n, key, n);
+    return sum;
+}
+
+static float relu_outside(table *k, const float *q, const float *w, const float *key, int heads, int n)
+{
+    float sum = no_relu(k, q, w, key, heads, n);
+    return sum > 0 ? sum : 0;
+}
+
+static float last_head_left_out(table *k, const float *q, const float *w, const float *key, int heads, int n)
+{
+    return ggl_index_score_f32_ref(k, q, w, key, heads > 1 ? heads - 1 : 1, n);
+}
+
+static float one_nan(table *k, const float *q, const float *w, const float *key, int heads, int n)
+{
+    return n == 128 ? NAN : ggl_index_score_f32_ref(k, q, w, key, heads, n);
+}
+
+static void broken_ones_are_caught(void **state)
+{
+    (void)state;
+    ck_must_fail("zero", check_index_score_f32, (ck_kernel *)zero);
+    ck_must_fail("no relu", check_index_score_f32, (ck_kernel *)no_relu);
+    ck_must_fail("relu outside", check_index_score_f32, (ck_kernel *)relu_outside);
+    ck_must_fail("last head", check_index_score_f32, (ck_kernel *)last_head_left_out);
+    ck_must_fail("nan", check_index_score_f32, (ck_kernel *)one_nan);
+}
+
+/* ---- the best k of a stream */
+
+enum { MAX_ENTRIES = 3000 };
+
+static float stream[MAX_ENTRIES];
+
+/* Better: the higher score, NaN being the lowest, and of equal ones the lower entry. */
+static int by_rank(const void *a, const void *b)
+{
+    int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    float x = isnan(stream[i]) ? -INFINITY : stream[i], y = isnan(stream[j]) ? -INFINITY : stream[j];
+    if (x != y) return x > y ? -1 : 1;
+    return i < j ? -1 : 1;
+}
+
+static int by_entry(const void *a, const void *b)
+{
+    int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    return i < j ? -1 : i > j;
+}
+
+static void check_stream(int32_t n, int32_t cap)
+{
+    static int32_t want[MAX_ENTRIES], entry[MAX_ENTRIES + 1];
+    static float score[MAX_ENTRIES + 1];
+    struct ggl_top_k k = {score, entry, 0, cap};
+    score[cap] = 12345;
+    entry[cap] = 12345;
+    for (int32_t i = 0; i < n; i++) {
+        want[i] = i;
+        ggl_top_k_push(&k, stream[i], i);
+    }
+    int32_t kept = n < cap ? n : cap;
+    qsort(want, (size_t)n, sizeof(*want), by_rank);
+    qsort(want, (size_t)kept, sizeof(*want), by_entry);
+    ggl_top_k_sort_entries(&k);
+    assert_int_equal(k.n, kept);
+    assert_memory_equal(entry, want, (size_t)kept * sizeof(*want));
+    assert_true(score[cap] == 12345 && entry[cap] == 12345);
+}
+
+static uint64_t random_state = 88172645463325252u;
+
+static uint32_t random_below(uint32_t n)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint32_t)(random_state >> 32) % n;
+}
+
+static void fill_stream(int kind)
+{
+    static const float odd[] = {NAN, -INFINITY, INFINITY, 0.0f, -0.0f, -3.4e38f, 1, -1};
+    for (int i = 0; i < MAX_ENTRIES; i++) {
+        switch (kind) {
+        case 0:
+            stream[i] = (float)random_below(1u << 30) - 0x1p29f;
+            break;
+        case 1:
+            stream[i] = (float)random_below(5);
+            break; /* ties everywhere */
+        case 2:
+            stream[i] = 7;
+            break;
+        case 3:
+            stream[i] = (float)i;
+            break;
+        case 4:
+            stream[i] = (float)-i;
+            break;
+        case 5:
+            stream[i] = odd[random_below(8)];
+            break;
+        default:
+            stream[i] = NAN;
+            break;
+        }
+    }
+}
+
+static void top_k(void **state)
+{
+    (void)state;
+    static const int32_t lengths[] = {0, 1, 2, 3, 7, 64, 511, 512, 513, MAX_ENTRIES};
+    static const int32_t caps[] = {0, 1, 2, 5, 8, 512, 1024, MAX_ENTRIES};
+    for (int kind = 0; kind < 7; kind++) {
+        fill_stream(kind);
+        for (size_t n = 0; n < sizeof(lengths) / 4; n++)
+            for (size_t c = 0; c < sizeof(caps) / 4; c++)
+                check_stream(lengths[n], caps[c]);
+    }
+}
+
+static int tests(void)
+{
+    const struct CMUnitTest list[] = {
+        cmocka_unit_test(every_kernel),
+        cmocka_unit_test(broken_ones_are_caught),
+        cmocka_unit_test(top_k),
+    };
+    return cmocka_run_group_tests_name("kernels/index", list, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    return ck_main(argc, argv, tests, NULL);
+}
