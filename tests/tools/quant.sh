@@ -58,13 +58,55 @@ planes FP8 6144 $((6144 + 48))
 planes FP4 256 $((3072 + 192))
 planes fp4 6144 $((3072 + 192))
 
+# INT4: the codes of all rows, their scales, a float a row; near the values, and nearer where a file says that it matters.
+for n in 256 64 6144; do
+    run 0 "$values" encode INT4 --row $n
+    cp "$tmp/out" "$tmp/planes"
+    want=$((3072 + 192 + 6144 / n * 4))
+    [ "$(wc -c <"$tmp/planes")" -eq $want ] || fail "INT4: $(wc -c <"$tmp/planes") bytes, expected $want"
+    run 0 "$tmp/planes" decode int4 --row $n
+    [ "$(wc -c <"$tmp/out")" -eq 24576 ] || fail "INT4: other size"
+done
+# Codes 8 (level 1) and 0 (-127) under a scale of 2 and a row scale of 0.5.
+printf '\010\210\210\210\210\210\210\210\210\210\210\210\210\210\210\210\100\000\000\000\077' >"$tmp/planes"
+run 0 "$tmp/planes" decode INT4 --row 32
+[ "$(od -An -tf4 -j0 -N4 "$tmp/out" | tr -d ' \n')" = 1 ] || fail "INT4: element 0"
+[ "$(od -An -tf4 -j64 -N4 "$tmp/out" | tr -d ' \n')" = -127 ] || fail "INT4: element 16"
+tail -c 1024 "$values" >"$tmp/row"
+weights() # N...: float32 0 or 1, one a digit
+{
+    for w in "$@"; do
+        case $w in 0) printf '\000\000\000\000' ;; 1) printf '\000\000\200\077' ;; nan) printf '\000\000\300\177' ;; esac
+    done
+}
+: >"$tmp/ones"
+: >"$tmp/few"
+i=0
+while [ $i -lt 64 ]; do
+    weights 1 1 1 1 >>"$tmp/ones"
+    weights 0 0 0 1 >>"$tmp/few"
+    i=$((i + 1))
+done
+run 0 "$tmp/row" encode INT4 --row 256
+cp "$tmp/out" "$tmp/plain"
+run 0 "$tmp/row" encode INT4 --row 256 --imatrix "$tmp/ones"
+cmp "$tmp/out" "$tmp/plain" || fail "alike weights change something"
+run 0 "$tmp/row" encode INT4 --row 256 --imatrix "$tmp/few"
+! cmp -s "$tmp/out" "$tmp/plain" || fail "weights change nothing"
+run 65 "$tmp/row" encode INT4 --row 128 --imatrix "$tmp/few"
+says "$tmp/err" "1024 bytes, expected 128 float32"
+{ head -c 1020 "$tmp/few" && weights nan; } >"$tmp/nan"
+run 65 "$tmp/row" encode INT4 --row 256 --imatrix "$tmp/nan"
+says "$tmp/err" "number 255 is"
+run 66 "$tmp/row" encode INT4 --row 256 --imatrix "$tmp/none"
+
 # Four elements of 1 and one of 448 * 2: the scale is 2, the codes those of 0.5 and 448.
 printf '\000\000\200\077\000\000\140\104' >"$tmp/two" # 1, 896
 run 0 "$tmp/two" encode FP8 --row 2
 [ "$(od -An -tx1 "$tmp/out" | tr -d ' \n')" = "307e80" ] || fail "FP8 of 1, 896 is $(od -An -tx1 "$tmp/out")"
 
 : >"$tmp/empty"
-for type in Q8_0 FP8 FP4; do
+for type in Q8_0 FP8 FP4 INT4; do
     run 0 "$tmp/empty" encode $type --row 32
     [ ! -s "$tmp/out" ] || fail "$type: bytes out of nothing"
     run 0 "$tmp/empty" decode $type --row 32
@@ -79,13 +121,17 @@ head -c 34 "$VECTORS/quant/Q8_0.blocks" >"$tmp/cut"
 run 65 "$tmp/cut" decode Q8_0 --row 64
 says "$tmp/err" "34 bytes are not a whole number of 68-byte rows"
 head -c 1000 "$values" >"$tmp/cut"
-for type in Q8_0 FP8 FP4 F32; do run 65 "$tmp/cut" encode $type --row 32; done
+for type in Q8_0 FP8 FP4 INT4 F32; do run 65 "$tmp/cut" encode $type --row 32; done
 run 65 "$tmp/cut" encode Q8_0 --row 1152921504606846944 # no memory holds such a row, and none has to
 head -c 1001 "$values" >"$tmp/cut"
 run 65 "$tmp/cut" encode F32 --row 1
 for n in 1 16 18 33 47 49; do
     head -c "$n" "$values" >"$tmp/cut"
     run 65 "$tmp/cut" decode FP4 --row 32
+done
+for n in 1 16 20 22 41 43; do
+    head -c "$n" "$values" >"$tmp/cut"
+    run 65 "$tmp/cut" decode INT4 --row 32
 done
 for n in 1 32 34 63; do
     head -c "$n" "$values" >"$tmp/cut"
@@ -95,12 +141,12 @@ done
 # Usage.
 for arguments in "" "decode" "decode Q9_0" "encode Q8_0" "encode Q8_0 --row 0" "encode Q8_0 --row -32" "encode F32 --row -1" \
     "encode Q8_0 --row 33" "encode Q4_K --row 256" "decode I32" "decode F64" "transcode Q8_0" "decode FP8" \
-    "decode FP4 --row 16" "encode FP4 --row 48" "decode INT4" "decode Q8_0 x" "decode Q8_0 --imatrix f"; do
+    "decode FP4 --row 16" "encode FP4 --row 48" "decode INT4" "encode INT4" "encode INT4 --row 16" "decode INT4 --row 48" "decode Q8_0 x" "decode Q8_0 --imatrix f"; do
     # shellcheck disable=SC2086
     run 2 "$tmp/empty" $arguments
 done
 run 2 "$tmp/empty" encode Q8_0 --row 32 --imatrix "$values"
-says "$tmp/err" "no type that this version encodes uses an importance matrix"
+says "$tmp/err" "only the encoder of INT4 uses an importance matrix"
 run 70 "$tmp/empty" encode FP8 --row 1152921504606846975
 run 0 "$tmp/empty" --help
 says "$tmp/out" "UE8M0"
@@ -109,7 +155,7 @@ says "$tmp/out" "UE8M0"
 if [ -w /dev/full ]; then
     head -c 24576 "$values" >"$tmp/wide"
     for arguments in "decode BF16" "encode F32 --row 1" "encode FP8 --row 32" "decode FP8 --row 24385" \
-        "encode FP4 --row 32"; do
+        "encode FP4 --row 32" "encode INT4 --row 32"; do
         got=0
         # shellcheck disable=SC2086
         "$tool" $arguments <"$tmp/wide" >/dev/full 2>"$tmp/err" || got=$?

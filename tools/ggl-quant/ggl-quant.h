@@ -25,5 +25,7 @@ void fp8_encode(uint64_t n);
 void fp8_decode(uint64_t n);
 void fp4_encode(uint64_t n);
 void fp4_decode(uint64_t n);
+void int4_encode(uint64_t n, const char *imatrix); /* imatrix: a file of n float32, or NULL */
+void int4_decode(uint64_t n);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * ggl-quant: blocks on stdin -> float32 on stdout, or the reverse.  This file owns the options and the types
- * whose blocks stand alone; planes.c has FP8 and FP4.
+ * whose blocks stand alone; planes.c has FP8, FP4 and INT4.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,8 +15,8 @@ static struct {
 } args;
 
 static const struct cli_option options[] = {
-    {'r', "row", "N", "elements of a row; needed by encode, FP8 and FP4", CLI_INT, &args.row},
-    {0, "imatrix", "FILE", "importance matrix, for types whose quantiser uses one: none yet", CLI_STR, &args.imatrix},
+    {'r', "row", "N", "elements of a row; needed by encode, FP8, FP4 and INT4", CLI_INT, &args.row},
+    {0, "imatrix", "FILE", "importance of the N inputs, float32, for INT4", CLI_STR, &args.imatrix},
     {'t', "threads", "N", "accepted as in every tool; one thread is used", CLI_INT, &args.threads},
     {'q', "quiet", NULL, "accepted as in every tool; there is no progress to show", CLI_FLAG, &args.quiet},
     {0}};
@@ -25,16 +25,20 @@ const struct cli cli = {
     .name = "ggl-quant",
     .synopsis = "decode TYPE [--row N] < BLOCKS > FLOATS | encode TYPE --row N < FLOATS > BLOCKS",
     .summary = "Number formats to float32 and back, little endian.  With encode, stdin is float32 rows of N.",
-    .details = "TYPE is a ggml name such as Q4_K or BF16 in either case, or FP8 or FP4.\n\n"
+    .details = "TYPE is a ggml name such as Q4_K or BF16 in either case, or FP8, FP4 or INT4.\n\n"
                "Decoded:  F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K IQ1_S IQ1_M\n"
                "          IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S IQ4_NL IQ4_XS TQ1_0 TQ2_0 Q1_0 Q2_0 MXFP4 NVFP4 FP8 FP4\n"
-               "Encoded:  F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 MXFP4 FP8 FP4\n\n"
+               "          INT4\n"
+               "Encoded:  F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 MXFP4 FP8 FP4 INT4\n\n"
                "FP8 and FP4 are two planes, as in the published checkpoints: first the codes of all rows, then the\n"
-               "UE8M0 scales of all rows.  For both, --row is needed in both directions, and the number of rows\n"
-               "follows from the size of the input.\n"
+               "UE8M0 scales of all rows.  INT4 has three: codes, E4M3 scales, and a float32 a row.  For all of them --row\n"
+               "is needed in both directions, and the number of rows follows from the size of the input.\n"
                "  FP8  a byte an element; a scale for each tile of 128 x 128: ceil(rows/128) rows of ceil(N/128).\n"
                "       encode takes all of stdin as one matrix.\n"
-               "  FP4  two codes a byte, the even element low; a scale for 32 elements; N is a multiple of 32.\n\n"
+               "  FP4  two codes a byte, the even element low; a scale for 32 elements; N is a multiple of 32.\n"
+               "  INT4 two codes a byte, elements j and j + 16 of each 32; a scale for 32 elements; N is a multiple of 32.\n"
+               "       --imatrix FILE holds N float32, the importance of each input of a row (a mean square, say):\n"
+               "       encode then minimises the weighted error.\n\n"
                "Examples:\n"
                "  ggl-quant encode Q8_0 --row 4096 < w.f32 > w.q8_0\n"
                "  ggl-quant decode fp8 --row 512 < w.fp8 > w.f32\n\n"
@@ -103,13 +107,19 @@ static void stream(enum ggl_type type, bool decode)
                 total, row_bytes, args.row ? "rows" : "blocks");
 }
 
+/* Types whose rows are spread over planes. */
+static bool has_planes(enum ggl_type type)
+{
+    return type == GGL_TYPE_FP8 || type == GGL_TYPE_FP4 || type == GGL_TYPE_INT4;
+}
+
 static enum ggl_type parse_type(const char *name, bool decode)
 {
     enum ggl_type type;
     if (!ggl_type_from_name(name, &type))
         cli_die(&cli, EXIT_USAGE, "\"%.64s\" is not a type that this version knows (see --help)", name);
     const struct ggl_type_info *info = ggl_type_info(type);
-    if (type != GGL_TYPE_FP8 && type != GGL_TYPE_FP4 && !(decode ? (void *)info->decode : (void *)info->encode))
+    if (!has_planes(type) && !(decode ? (void *)info->decode : (void *)info->encode))
         cli_die(&cli, EXIT_USAGE, "%s cannot be %s by this version (see --help)", info->name,
                 decode ? "decoded" : "encoded");
     return type;
@@ -118,9 +128,8 @@ static enum ggl_type parse_type(const char *name, bool decode)
 static void check_row(enum ggl_type type, bool decode)
 {
     const struct ggl_type_info *info = ggl_type_info(type);
-    bool planes = type == GGL_TYPE_FP8 || type == GGL_TYPE_FP4;
     int64_t multiple = type == GGL_TYPE_FP4 ? 32 : info->block_elems;
-    if (!args.row && (!decode || planes))
+    if (!args.row && (!decode || has_planes(type)))
         cli_die(&cli, EXIT_USAGE, "%s %s needs --row N", decode ? "decode" : "encode", info->name);
     if (args.row > INT64_MAX / 8) cli_die(&cli, EXIT_USAGE, "--row: %" PRId64 " is too long for any row", args.row);
     if (args.row < 0 || args.row % multiple)
@@ -137,8 +146,8 @@ int main(int argc, char **argv)
         cli_die(&cli, EXIT_USAGE, "\"%.64s\" is neither decode nor encode", argv[1]);
     if (args.imatrix && decode) cli_die(&cli, EXIT_USAGE, "--imatrix: decoding uses no importance matrix");
     enum ggl_type type = parse_type(argv[2], decode);
-    if (args.imatrix)
-        cli_die(&cli, EXIT_USAGE, "--imatrix: no type that this version encodes uses an importance matrix");
+    if (args.imatrix && type != GGL_TYPE_INT4)
+        cli_die(&cli, EXIT_USAGE, "--imatrix: only the encoder of INT4 uses an importance matrix");
     if (args.row == 0) cli_die(&cli, EXIT_USAGE, "--row: a row has at least one element");
     if (args.row == INT64_MIN) args.row = 0;
     check_row(type, decode);
@@ -146,6 +155,10 @@ int main(int argc, char **argv)
     switch (type) {
     case GGL_TYPE_FP8: (decode ? fp8_decode : fp8_encode)((uint64_t)args.row); break;
     case GGL_TYPE_FP4: (decode ? fp4_decode : fp4_encode)((uint64_t)args.row); break;
+    case GGL_TYPE_INT4:
+        if (decode) int4_decode((uint64_t)args.row);
+        else int4_encode((uint64_t)args.row, args.imatrix);
+        break;
     default: stream(type, decode); break;
     }
     while (n_buffers) free(buffers[--n_buffers]);

@@ -1,9 +1,11 @@
 /*
- * FP8 and FP4, whose scales lie in a plane of their own behind the codes of all rows: an encoder holds scales
+ * FP8, FP4 and INT4, whose scales lie in planes of their own behind the codes of all rows: an encoder holds scales
  * back until the end, a decoder has to read everything before the first value.
  */
+#include <float.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <string.h>
 #include "ggl-quant/ggl-quant.h"
 
@@ -69,6 +71,37 @@ void fp4_encode(uint64_t n)
     quant_write(scales.data, (size_t)scales.n);
 }
 
+/* n numbers that can weigh something. */
+static const float *read_importance(const char *path, uint64_t n)
+{
+    size_t size;
+    const float *w = (const float *)(const void *)cli_read_file(&cli, path, &size);
+    if (size / sizeof(float) != n || size % sizeof(float))
+        cli_die(&cli, EXIT_DATA, "%s: %zu bytes, expected %" PRIu64 " float32, one an element of a row", path, size, n);
+    for (uint64_t i = 0; i < n; i++)
+        if (!(w[i] >= 0 && w[i] <= FLT_MAX))
+            cli_die(&cli, EXIT_DATA, "%s: number %" PRIu64 " is %g, expected an importance, 0 or more", path, i, (double)w[i]);
+    return w;
+}
+
+void int4_encode(uint64_t n, const char *imatrix)
+{
+    uint64_t done = 0;
+    static struct bytes scales, row_scales;
+    static const float *importance;
+    float row_scale;
+    importance = imatrix ? read_importance(imatrix, n) : NULL;
+    float *x = quant_alloc(n, sizeof(float));
+    uint8_t *codes = quant_alloc(n / 2, 1);
+    for (; read_rows(x, n, 1, done); done++) {
+        ggl_int4_encode_row(x, importance, codes, extend(&scales, n / GROUP), &row_scale, (int64_t)n);
+        memcpy(extend(&row_scales, sizeof(row_scale)), &row_scale, sizeof(row_scale));
+        quant_write(codes, (size_t)(n / 2));
+    }
+    quant_write(scales.data, (size_t)scales.n);
+    quant_write(row_scales.data, (size_t)row_scales.n);
+}
+
 static _Noreturn void die_size(const char *type, size_t size, uint64_t n)
 {
     cli_die(&cli, EXIT_DATA, "standard input: %zu bytes are not the codes and scales of whole %s rows of %" PRIu64,
@@ -113,6 +146,24 @@ void fp4_decode(uint64_t n)
     float *y = rows ? quant_alloc(n, sizeof(float)) : NULL;
     for (uint64_t r = 0; r < rows; r++) {
         ggl_fp4_decode_row(codes + r * (n / 2), scales + r * (n / GROUP), y, (int64_t)n);
+        quant_write(y, (size_t)n * sizeof(float));
+    }
+}
+
+void int4_decode(uint64_t n)
+{
+    size_t size;
+    uint64_t row_bytes = n / 2 + n / GROUP + sizeof(float);
+    static uint8_t *codes; /* the whole input: codes, then scales, then the rows' scales */
+    codes = (uint8_t *)cli_read_file(&cli, "-", &size);
+    if (size % row_bytes) die_size("INT4", size, n);
+    uint64_t rows = size / row_bytes;
+    const uint8_t *scales = codes + rows * (n / 2), *row_scales = scales + rows * (n / GROUP);
+    float *y = rows ? quant_alloc(n, sizeof(float)) : NULL;
+    for (uint64_t r = 0; r < rows; r++) {
+        float row_scale;
+        memcpy(&row_scale, row_scales + r * sizeof(row_scale), sizeof(row_scale));
+        ggl_int4_decode_row(codes + r * (n / 2), scales + r * (n / GROUP), row_scale, y, (int64_t)n);
         quant_write(y, (size_t)n * sizeof(float));
     }
 }
