@@ -124,7 +124,10 @@ static enum ggl_status open_siblings(struct ggl_gguf *g, struct ggl_error *err)
 
 static void drop_data(struct ggl_gguf *g)
 {
-    for (uint64_t i = 0; i < g->n_tensors; i++) g->tensors[i].data = g->tensors[i].scale = NULL;
+    for (uint64_t i = 0; i < g->n_tensors; i++) {
+        g->tensors[i].data = g->tensors[i].scale = NULL;
+        g->tensors[i].row_scale = NULL;
+    }
     for (uint32_t i = 0; i < g->n_parts; i++) ggl_map_close(&g->maps[i]);
 }
 

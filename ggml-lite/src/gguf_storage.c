@@ -6,10 +6,14 @@
  *   ggl.storage.kinds    arr str, one a name:
  *       fp8_e4m3.ue8m0.t128x128   X.scale is I8  (UE8M0 bytes)
  *       fp8_e4m3.f32.t128x128     X.scale is F32
+ *       i4t.g32.s8                X.scale is I8 (E4M3 bytes), X.rscale F32
  *
- * X.weight {in, out [, slices]} becomes one GGL_TYPE_FP8 tensor whose scale
- * plane is X.scale {ceil(in / 128), ceil(out / 128) [, slices]}; X.scale stays
- * in the list of tensors as well.
+ * FP8: X.weight {in, out [, slices]} becomes one GGL_TYPE_FP8 tensor whose scale
+ * plane is X.scale {ceil(in / 128), ceil(out / 128) [, slices]}.
+ * INT4: X.weight {in / 2, out [, slices]} becomes one GGL_TYPE_INT4 tensor {in,
+ * out [, slices]} with X.scale {in / 32, out [, slices]} and a float a row,
+ * X.rscale {out [, slices]}.
+ * The other planes stay in the list of tensors as well.
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,14 +23,21 @@
 #define KEY_NAMES   "ggl.storage.names"
 #define KEY_KINDS   "ggl.storage.kinds"
 #define TILE        128
+#define GROUP       32
+
+struct kind;
+typedef enum ggl_status bind_fn(struct ggl_gguf *g, uint32_t w, const struct kind *kind, struct ggl_error *err);
+static bind_fn bind_fp8, bind_int4;
 
 static const struct kind {
     const char *name;
+    bind_fn *bind;
     enum ggl_type stored_scale;
     enum ggl_scale_type scale_type;
 } kinds[] = {
-    {"fp8_e4m3.ue8m0.t128x128", GGL_TYPE_I8, GGL_SCALE_E8M0},
-    {"fp8_e4m3.f32.t128x128", GGL_TYPE_F32, GGL_SCALE_F32},
+    {"fp8_e4m3.ue8m0.t128x128", bind_fp8, GGL_TYPE_I8, GGL_SCALE_E8M0},
+    {"fp8_e4m3.f32.t128x128", bind_fp8, GGL_TYPE_F32, GGL_SCALE_F32},
+    {"i4t.g32.s8", bind_int4, GGL_TYPE_I8, GGL_SCALE_E4M3},
 };
 
 static enum ggl_status fail(const struct ggl_gguf *g, const char *what, const char *found, const char *expected,
@@ -56,40 +67,87 @@ static bool str_is(const struct ggl_str *s, const char *text)
     return s->size == strlen(text) && !memcmp(s->data, text, (size_t)s->size);
 }
 
-/* X.weight -> index of X.scale. */
-static enum ggl_status find_scale(const struct ggl_gguf *g, const char *weight, uint32_t *index, struct ggl_error *err)
+/* X.weight -> index of X.scale or another plane. */
+static enum ggl_status find_plane(const struct ggl_gguf *g, const char *weight, const char *to, uint32_t *index,
+                                  struct ggl_error *err)
 {
-    static const char from[] = ".weight", to[] = ".scale";
-    char name[GGL_MAX_NAME];
+    static const char from[] = ".weight";
+    char name[GGL_MAX_NAME + 16], found[48];
     size_t n = strlen(weight);
     if (n < sizeof(from) - 1 || strcmp(weight + n - (sizeof(from) - 1), from))
         return fail(g, weight, "in " KEY_NAMES, "a name that ends in .weight", err);
     n -= sizeof(from) - 1;
     memcpy(name, weight, n);
-    memcpy(name + n, to, sizeof(to));
+    memcpy(name + n, to, strlen(to) + 1);
     if (ggl_gguf_tensor_index(g, name, index)) return GGL_OK;
-    return fail(g, weight, "without its .scale tensor", "both planes", err);
+    snprintf(found, sizeof(found), "without its %s tensor", to);
+    return fail(g, weight, found, "all planes", err);
 }
 
-static enum ggl_status bind(struct ggl_gguf *g, uint32_t w, uint32_t s, const struct kind *kind, struct ggl_error *err)
+static enum ggl_status check_codes(const struct ggl_gguf *g, uint32_t w, struct ggl_error *err)
 {
-    struct ggl_tensor *weight = &g->tensors[w];
-    const struct ggl_tensor *scale = &g->tensors[s];
-    if (weight->type == GGL_TYPE_FP8)
+    const struct ggl_tensor *weight = &g->tensors[w];
+    if (weight->scale_type != GGL_SCALE_NONE)
         return fail(g, weight->name, "a duplicate in " KEY_NAMES, "each name once", err);
     if (weight->type != GGL_TYPE_I8) return fail(g, weight->name, stored_name(g, w), "I8, as its storage kind says", err);
-    if (scale->type != kind->stored_scale)
-        return fail(g, scale->name, stored_name(g, s), kind->stored_scale == GGL_TYPE_I8 ? "I8" : "F32", err);
     if (weight->ne[0] < 1 || weight->ne[1] < 1 || weight->ne[2] < 1 || weight->ne[3] != 1)
         return fail(g, weight->name, "empty or of four dimensions", "a matrix, or slices of one", err);
-    int64_t want[3] = {(weight->ne[0] - 1) / TILE + 1, (weight->ne[1] - 1) / TILE + 1, weight->ne[2]};
-    if (memcmp(scale->ne, want, sizeof(want)) || scale->ne[3] != 1) return fail_shape(g, scale, want, err);
+    return GGL_OK;
+}
 
-    weight->type = GGL_TYPE_FP8;
-    weight->scale_type = kind->scale_type;
+static enum ggl_status check_plane(const struct ggl_gguf *g, uint32_t i, enum ggl_type type, const int64_t want[3],
+                                   struct ggl_error *err)
+{
+    const struct ggl_tensor *t = &g->tensors[i];
+    if (t->type != type) return fail(g, t->name, stored_name(g, i), type == GGL_TYPE_I8 ? "I8" : "F32", err);
+    if (memcmp(t->ne, want, 3 * sizeof(*want)) || t->ne[3] != 1) return fail_shape(g, t, want, err);
+    return GGL_OK;
+}
+
+static void bind_scale(struct ggl_tensor *weight, const struct ggl_tensor *scale, enum ggl_type type,
+                       enum ggl_scale_type scale_type)
+{
+    weight->type = type;
+    weight->scale_type = scale_type;
     weight->scale = scale->data;
     weight->scale_row_bytes = scale->row_bytes;
     weight->scale_slice_bytes = scale->slice_bytes;
+}
+
+static enum ggl_status bind_fp8(struct ggl_gguf *g, uint32_t w, const struct kind *kind, struct ggl_error *err)
+{
+    struct ggl_tensor *weight = &g->tensors[w];
+    uint32_t s;
+    enum ggl_status status = find_plane(g, weight->name, ".scale", &s, err);
+    if (status || (status = check_codes(g, w, err))) return status;
+    const int64_t want[3] = {(weight->ne[0] - 1) / TILE + 1, (weight->ne[1] - 1) / TILE + 1, weight->ne[2]};
+    if ((status = check_plane(g, s, kind->stored_scale, want, err))) return status;
+    bind_scale(weight, &g->tensors[s], GGL_TYPE_FP8, kind->scale_type);
+    return GGL_OK;
+}
+
+/* Two elements a byte: the tensor that is bound is twice as wide as the one that is stored. */
+static enum ggl_status bind_int4(struct ggl_gguf *g, uint32_t w, const struct kind *kind, struct ggl_error *err)
+{
+    struct ggl_tensor *weight = &g->tensors[w];
+    uint32_t s, r;
+    enum ggl_status status = find_plane(g, weight->name, ".scale", &s, err);
+    if (!status) status = find_plane(g, weight->name, ".rscale", &r, err);
+    if (status || (status = check_codes(g, w, err))) return status;
+    uint64_t elements = (uint64_t)weight->slice_bytes * (uint64_t)weight->ne[2]; /* fits: they are in the file */
+    if (weight->ne[0] % (GROUP / 2) || elements > INT64_MAX / 2) {
+        char found[32];
+        snprintf(found, sizeof(found), "%lld", (long long)weight->ne[0]);
+        return ggl_fail(err, GGL_ERR_FORMAT, g->path, GGL_NO_OFFSET, found, "a multiple of 16, bytes of whole groups of 32",
+                        "%s: dim 0", weight->name);
+    }
+    const int64_t want[3] = {weight->ne[0] / (GROUP / 2), weight->ne[1], weight->ne[2]};
+    const int64_t want_rows[3] = {weight->ne[1], weight->ne[2], 1};
+    if ((status = check_plane(g, s, kind->stored_scale, want, err))) return status;
+    if ((status = check_plane(g, r, GGL_TYPE_F32, want_rows, err))) return status;
+    bind_scale(weight, &g->tensors[s], GGL_TYPE_INT4, kind->scale_type);
+    weight->ne[0] *= 2;
+    weight->row_scale = (const float *)(const void *)g->tensors[r].data; /* offsets are multiples of 8 */
     return GGL_OK;
 }
 
@@ -97,15 +155,12 @@ static enum ggl_status bind_one(struct ggl_gguf *g, const struct ggl_str *name, 
                                 struct ggl_error *err)
 {
     char text[128];
-    uint32_t w, s;
+    uint32_t w;
     snprintf(text, sizeof(text), "'%.100s'", name->data);
     if (strlen(name->data) != name->size || !ggl_gguf_tensor_index(g, name->data, &w))
         return fail(g, KEY_NAMES, text, "the name of a tensor in the file", err);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (!str_is(kind, kinds[i].name)) continue;
-        enum ggl_status status = find_scale(g, g->tensors[w].name, &s, err);
-        return status ? status : bind(g, w, s, &kinds[i], err);
-    }
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (str_is(kind, kinds[i].name)) return kinds[i].bind(g, w, &kinds[i], err);
     snprintf(text, sizeof(text), "'%.100s'", kind->data);
     return fail(g, KEY_KINDS, text, "a storage kind that this version knows", err);
 }

@@ -43,7 +43,7 @@ static void fingerprint(struct ggl_model *m)
             mix_in(&h, ggl_tensor_slice(t, 0), probe);
             mix_in(&h, ggl_tensor_slice(t, t->ne[2] * t->ne[3] - 1) + t->slice_bytes - probe, probe);
         }
-        m->weight_bytes += ggl_source_tensor_bytes(t);
+        m->weight_bytes += ggl_source_tensor_bytes(&m->src, t);
         m->n_params += (uint64_t)(t->ne[0] * t->ne[1]) * (uint64_t)(t->ne[2] * t->ne[3]);
     }
     m->fingerprint = h;

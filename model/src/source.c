@@ -47,8 +47,8 @@ const struct ggl_tensor *ggl_source_tensor(const struct ggl_source *s, uint64_t 
     return s->checkpoint ? ggl_checkpoint_tensor(s->checkpoint, i) : ggl_gguf_tensor(s->gguf, i);
 }
 
-uint64_t ggl_source_tensor_bytes(const struct ggl_tensor *t)
+uint64_t ggl_source_tensor_bytes(const struct ggl_source *s, const struct ggl_tensor *t)
 {
     uint64_t slices = (uint64_t)(t->ne[2] * t->ne[3]);
-    return slices * (t->slice_bytes + (t->scale_type == GGL_SCALE_NONE ? 0 : t->scale_slice_bytes));
+    return slices * (t->slice_bytes + (s->gguf || t->scale_type == GGL_SCALE_NONE ? 0 : t->scale_slice_bytes));
 }

@@ -21,7 +21,7 @@ void ggl_source_close(struct ggl_source *s); /* accepts a zeroed or half-open on
 const struct ggl_tensor *ggl_source_find(const struct ggl_source *s, const char *name);
 uint64_t ggl_source_n_tensors(const struct ggl_source *s);
 const struct ggl_tensor *ggl_source_tensor(const struct ggl_source *s, uint64_t i);
-/* Bytes of both planes and all slices. */
-uint64_t ggl_source_tensor_bytes(const struct ggl_tensor *t);
+/* Bytes of all slices, and of the scale plane where that is no tensor of its own. */
+uint64_t ggl_source_tensor_bytes(const struct ggl_source *s, const struct ggl_tensor *t);
 
 #endif

@@ -211,11 +211,48 @@ static void two_planes(void **state)
     assert_false(ggl_tensor_decode_row(&t, 0, 0, y));
 }
 
+/* INT4 rows, their planes one after the other or each slice somewhere. */
+static void three_planes(void **state)
+{
+    (void)state;
+    enum { N = 64, ROWS = 3, SLICES = 2 };
+    static uint8_t codes[SLICES][ROWS][N / 2], scales[SLICES][ROWS][N / 32];
+    static float row_scales[SLICES][ROWS];
+    memset(codes, 0x88, sizeof(codes));   /* level 1 */
+    memset(scales, 0x38, sizeof(scales)); /* 1 */
+    for (int s = 0; s < SLICES; s++)
+        for (int r = 0; r < ROWS; r++) {
+            row_scales[s][r] = (float)(1 + 10 * s + r);
+            scales[s][r][1] = (uint8_t)(s ? 0xc0 : 0x40); /* 2 */
+        }
+    struct ggl_tensor t = {.type = GGL_TYPE_INT4, .scale_type = GGL_SCALE_E4M3, .n_dims = 3, .ne = {N, ROWS, SLICES, 1},
+                           .row_bytes = N / 2, .slice_bytes = N / 2 * ROWS, .scale_row_bytes = N / 32, .scale_slice_bytes = N / 32 * ROWS,
+                           .data = codes[0][0], .scale = scales[0][0], .row_scale = row_scales[0]};
+    const float *row_slices[] = {row_scales[1], row_scales[0]};
+    float y[N];
+    for (int s = 0; s < SLICES; s++)
+        for (int r = 0; r < ROWS; r++) {
+            t.row_scale_slices = NULL;
+            assert_true(ggl_tensor_decode_row(&t, s, r, y));
+            assert_true(y[0] == row_scales[s][r] && y[N - 1] == row_scales[s][r] * (s ? -2 : 2));
+            t.row_scale_slices = row_slices;
+            assert_true(ggl_tensor_decode_row(&t, s, r, y));
+            assert_true(y[31] == row_scales[1 - s][r]);
+        }
+    t.row_scale_slices = NULL;
+    t.row_scale = NULL;
+    assert_false(ggl_tensor_decode_row(&t, 0, 0, y));
+    t.row_scale = row_scales[0];
+    t.scale = NULL;
+    assert_false(ggl_tensor_decode_row(&t, 0, 0, y));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(getters),    cmocka_unit_test(copies),             cmocka_unit_test(many_names),
         cmocka_unit_test(near_names), cmocka_unit_test(rows_of_every_type), cmocka_unit_test(two_planes),
+        cmocka_unit_test(three_planes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

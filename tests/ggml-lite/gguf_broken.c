@@ -629,7 +629,8 @@ static void storage(void **state)
         {1, 1, 1, s, kind, w, s, I8, I8, {256, 130, 1, 1}, {2, 2, 1, 1}, ".weight"},
         {1, 1, 1, w, "", w, s, I8, I8, {256, 130, 1, 1}, {2, 2, 1, 1}, "storage kind"},
         {1, 1, 1, w, "fp8_e4m3.ue8m0.t128x129", w, s, I8, I8, {256, 130, 1, 1}, {2, 2, 1, 1}, "storage kind"},
-        {1, 1, 1, w, "i4t.g32.s8", w, s, I8, I8, {256, 130, 1, 1}, {2, 2, 1, 1}, "storage kind"},
+        {1, 1, 1, w, "i4t.g32.s16", w, s, I8, I8, {256, 130, 1, 1}, {2, 2, 1, 1}, "storage kind"},
+        {1, 1, 1, w, "i4t.g32.s8", w, s, I8, I8, {256, 130, 1, 1}, {16, 130, 1, 1}, ".rscale"},
         {1, 1, 1, w, kind, w, NULL, I8, I8, {256, 130, 1, 1}, {2, 2, 1, 1}, ".scale"},
         {1, 1, 1, w, kind, w, "x.scales", I8, I8, {256, 130, 1, 1}, {2, 2, 1, 1}, ".scale"},
         {1, 1, 1, w, kind, w, s, GGL_TYPE_F16, I8, {256, 130, 1, 1}, {2, 2, 1, 1}, "I8"},
@@ -679,6 +680,71 @@ static void storage(void **state)
     gb_head(&b, 3, 0, 1);
     gb_kv_str(&b, "ggl.storage.version", "1");
     reject("an integer");
+}
+
+/* INT4: three planes, in one of which something is wrong. */
+static void int4_storage(void **state)
+{
+    (void)state;
+    enum { I8 = GGL_TYPE_I8, F32 = GGL_TYPE_F32 };
+    static const char w[] = "x.weight", s[] = "x.scale", r[] = "x.rscale";
+    static const struct {
+        int n_names;
+        const char *scale, *rscale;
+        uint32_t weight_type, scale_type, rscale_type;
+        int64_t w[4], s[4], r[4];
+        const char *text;
+    } files[] = {
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, NULL},
+        {1, s, r, I8, I8, F32, {16, 1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}, NULL},
+        {2, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, "duplicate"},
+        {1, "y", r, I8, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, ".scale"},
+        {1, s, "y", I8, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, ".rscale"},
+        {1, s, r, F32, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, "I8"},
+        {1, s, r, I8, F32, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, "I8"},
+        {1, s, r, I8, I8, I8, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, "F32"},
+        {1, s, r, I8, I8, GGL_TYPE_F16, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, "F32"},
+        {1, s, r, I8, I8, F32, {47, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, "multiple of 16"},
+        {1, s, r, I8, I8, F32, {56, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, "multiple of 16"},
+        {1, s, r, I8, I8, F32, {8, 10, 2, 1}, {1, 10, 2, 1}, {10, 2, 1, 1}, "multiple of 16"},
+        {1, s, r, I8, I8, F32, {96, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 1}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {2, 10, 2, 1}, {10, 2, 1, 1}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 9, 2, 1}, {10, 2, 1, 1}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 20, 1, 1}, {10, 2, 1, 1}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 10, 1, 2}, {10, 2, 1, 1}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 1, 1, 1}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {9, 2, 1, 1}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {20, 1, 1, 1}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 1, 2, 1}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 1}, {3, 10, 2, 1}, {10, 2, 1, 2}, "shape"},
+        {1, s, r, I8, I8, F32, {48, 10, 2, 2}, {3, 10, 2, 2}, {10, 2, 2, 1}, "dimensions"},
+        {1, s, r, I8, I8, F32, {0, 10, 2, 1}, {0, 10, 2, 1}, {10, 2, 1, 1}, "empty"},
+        {1, s, r, I8, I8, F32, {48, 0, 2, 1}, {3, 0, 2, 1}, {0, 2, 1, 1}, "empty"},
+        {1, s, r, I8, I8, F32, {48, 10, 0, 1}, {3, 10, 0, 1}, {10, 0, 1, 1}, "empty"},
+    };
+    for (size_t i = 0; i < N(files); i++) {
+        struct ggl_gguf *g;
+        char line[GGL_ERROR_LINE];
+        gb_head(&b, 3, 3, 3);
+        gb_kv_u32(&b, "ggl.storage.version", 1);
+        gb_arr(&b, "ggl.storage.names", GGL_KV_STR, (uint64_t)files[i].n_names);
+        for (int k = 0; k < files[i].n_names; k++) gb_str(&b, w);
+        gb_arr(&b, "ggl.storage.kinds", GGL_KV_STR, (uint64_t)files[i].n_names);
+        for (int k = 0; k < files[i].n_names; k++) gb_str(&b, "i4t.g32.s8");
+        gb_tensor(&b, files[i].rscale, 4, files[i].r, files[i].rscale_type, 16384);
+        gb_tensor(&b, w, 4, files[i].w, files[i].weight_type, 0);
+        gb_tensor(&b, files[i].scale, 4, files[i].s, files[i].scale_type, 8192);
+        gb_pad(&b, 32);
+        gb_zeros(&b, 32768);
+        if (files[i].text) {
+            reject(files[i].text);
+            continue;
+        }
+        assert_int_equal(gb_open(&b, "x.gguf", false, &g, line), GGL_OK);
+        assert_int_equal(ggl_gguf_find_tensor(g, w)->type, GGL_TYPE_INT4);
+        assert_int_equal(ggl_gguf_find_tensor(g, w)->ne[0], 2 * files[i].w[0]);
+        ggl_gguf_free(g);
+    }
 }
 
 /* ---- size */
@@ -784,6 +850,7 @@ int main(void)
         cmocka_unit_test(every_flip),
         cmocka_unit_test(splits),
         cmocka_unit_test(storage),
+        cmocka_unit_test(int4_storage),
         cmocka_unit_test(large),
         cmocka_unit_test(enough_files_in_little_memory),
     };

@@ -317,6 +317,56 @@ static void carriers(void **state)
     accept();
 }
 
+static void int4_carriers(void **state)
+{
+    (void)state;
+    enum { IN = 96, OUT = 5, SLICES = 2 };
+    float x[IN], y[IN], z[IN];
+    uint8_t codes[SLICES * OUT][IN / 2], scales[SLICES * OUT][IN / 32];
+    float row_scales[SLICES * OUT];
+    for (int r = 0; r < SLICES * OUT; r++) {
+        for (int i = 0; i < IN; i++) x[i] = (float)((i * 37 + r * 11) % 64 - 31) * (float)(r + 1);
+        ggl_int4_encode_row(x, NULL, codes[r], scales[r], &row_scales[r], IN);
+    }
+    gb_head(&b, 3, 4, 3);
+    gb_kv_u32(&b, "ggl.storage.version", 1);
+    gb_arr(&b, "ggl.storage.names", GGL_KV_STR, 1);
+    gb_str(&b, "x.weight");
+    gb_arr(&b, "ggl.storage.kinds", GGL_KV_STR, 1);
+    gb_str(&b, "i4t.g32.s8");
+    gb_tensor(&b, "x.rscale", 2, (int64_t[]){OUT, SLICES}, GGL_TYPE_F32, 544);
+    gb_tensor(&b, "x.weight", 3, (int64_t[]){IN / 2, OUT, SLICES}, GGL_TYPE_I8, 0);
+    gb_tensor(&b, "y.weight", 1, (int64_t[]){32}, GGL_TYPE_I8, 608);
+    gb_tensor(&b, "x.scale", 3, (int64_t[]){IN / 32, OUT, SLICES}, GGL_TYPE_I8, 512);
+    gb_pad(&b, 32);
+    gb_bytes(&b, codes, sizeof(codes));
+    gb_zeros(&b, 512 - sizeof(codes));
+    gb_bytes(&b, scales, sizeof(scales));
+    gb_zeros(&b, 32 - sizeof(scales));
+    gb_bytes(&b, row_scales, sizeof(row_scales));
+    gb_zeros(&b, 64 - sizeof(row_scales) + 32);
+    accept();
+    const struct ggl_tensor *t = ggl_gguf_find_tensor(g, "x.weight");
+    assert_int_equal(t->type, GGL_TYPE_INT4);
+    assert_int_equal(t->scale_type, GGL_SCALE_E4M3);
+    assert_int_equal(t->ne[0], IN);
+    assert_int_equal(t->row_bytes, IN / 2);
+    assert_int_equal(ggl_gguf_tensor_bytes(t), sizeof(codes));
+    assert_int_equal(ggl_gguf_stored_type(g, 1), GGL_TYPE_I8);
+    assert_int_equal(ggl_gguf_find_tensor(g, "x.scale")->type, GGL_TYPE_I8);
+    assert_int_equal(ggl_gguf_find_tensor(g, "y.weight")->type, GGL_TYPE_I8);
+    for (int r = 0; r < SLICES * OUT; r++) {
+        assert_true(ggl_tensor_decode_row(t, r / OUT, r % OUT, y));
+        ggl_int4_decode_row(codes[r], scales[r], row_scales[r], z, IN);
+        assert_memory_equal(y, z, sizeof(y));
+    }
+    assert_false(ggl_tensor_decode_row(t, SLICES, 0, y));
+    accept_as("x.gguf", true);
+    t = ggl_gguf_find_tensor(g, "x.weight");
+    assert_int_equal(t->ne[0], IN);
+    assert_true(!t->data && !t->scale && !t->row_scale);
+}
+
 static void enough(void **state)
 {
     (void)state;
@@ -339,7 +389,7 @@ int main(void)
         cmocka_unit_test(empty),      cmocka_unit_test(shapes), cmocka_unit_test(every_type),
         cmocka_unit_test(values),     cmocka_unit_test(alignments), cmocka_unit_test(places),
         cmocka_unit_test(header_only), cmocka_unit_test(splits), cmocka_unit_test(carriers),
-        cmocka_unit_test(enough),
+        cmocka_unit_test(int4_carriers), cmocka_unit_test(enough),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }

@@ -81,7 +81,8 @@ GGL_API const struct ggl_tensor *ggl_gguf_find_tensor(const struct ggl_gguf *g, 
 GGL_API uint64_t ggl_gguf_tensor_bytes(const struct ggl_tensor *t); /* of the data, without padding */
 /* Where a tensor lies: part index and absolute byte offset in that part's file. */
 GGL_API void ggl_gguf_tensor_location(const struct ggl_gguf *g, uint64_t i, uint32_t *part, uint64_t *offset);
-/* The type id in the file: I8 where `ggl.storage.*` makes the tensor GGL_TYPE_FP8; i < n_tensors, here and above. */
+/* The type id in the file: I8 where `ggl.storage.*` makes the tensor GGL_TYPE_FP8 or GGL_TYPE_INT4 (whose ne[0] is
+ * then twice that in the file); i < n_tensors, here and above. */
 GGL_API uint32_t ggl_gguf_stored_type(const struct ggl_gguf *g, uint64_t i);
 
 /* Typed getters.  Any integer type whose value fits is accepted.  They return GGL_OK, GGL_ERR_NOT_FOUND

@@ -65,7 +65,7 @@ static const struct ggl_tensor *matrix(struct binder *b, const char *name, int64
     if (!t) return NULL;
     check_dims(b, t, ne0, ne1, ne2);
     const struct ggl_type_info *info = ggl_type_info(t->type);
-    bool decodes = info && (info->decode || t->type == GGL_TYPE_FP8 || t->type == GGL_TYPE_FP4);
+    bool decodes = info && (info->decode || t->scale_type != GGL_SCALE_NONE);
     if (!decodes) fail(b, GGL_ERR_FORMAT, info ? info->name : "an unknown type", "a type that holds numbers", "%s: type", t->name);
     return t;
 }
