@@ -236,6 +236,11 @@ int64_t ggl_session_n_past(const struct ggl_session *s)
     return s->n_past;
 }
 
+int32_t ggl_session_n_chunk(const struct ggl_session *s)
+{
+    return s->params.n_chunk;
+}
+
 const float *ggl_session_logits(const struct ggl_session *s)
 {
     return s->has_logits ? s->logits : NULL;

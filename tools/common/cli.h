@@ -81,6 +81,9 @@ void cli_progress_begin(struct cli_progress *p, const char *label, const char *u
 void cli_progress_update(struct cli_progress *p, uint64_t done);
 void cli_progress_end(struct cli_progress *p, uint64_t done);
 
+/* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
+void cli_json_text(FILE *f, const char *s, uint64_t n);
+
 double cli_now(void);                                   /* monotonic seconds */
 const char *cli_bytes(uint64_t n, char buf[32]);        /* "145.6 GiB" */
 uint64_t cli_peak_rss(void);                            /* bytes */
