@@ -95,31 +95,65 @@ static void check(ck_kernel *unused, int64_t n)
     }
 }
 
-/* The levels are matched by their place in the lists: each operation has the same levels. */
-enum { MAX_LEVELS = 8 };
-static struct kernel kernels[MAX_LEVELS];
-static uint64_t levels[MAX_LEVELS];
-static int n_begin, n_tile, n_end;
+/* Every implementation of one operation, together with the references of the other two. */
+enum { MAX_KERNELS = 16 };
+static struct kernel kernels[MAX_KERNELS];
+static const char *names[MAX_KERNELS];
+static uint64_t levels[MAX_KERNELS];
+static int n_kernels;
+
+static void add(uint64_t isa, const char *name, struct kernel k)
+{
+    assert_true(n_kernels < MAX_KERNELS);
+    levels[n_kernels] = isa;
+    names[n_kernels] = name;
+    kernels[n_kernels++] = k;
+}
 
 static void collect(void)
 {
-    n_begin = n_tile = n_end = 0;
-#define KERNEL_attention_begin(isa, symbol) levels[n_begin] = isa, kernels[n_begin++].begin = symbol;
-#define KERNEL_attention_tile(isa, symbol)  kernels[n_tile++].tile = symbol;
-#define KERNEL_attention_end(isa, symbol)   kernels[n_end++].end = symbol;
-#define KERNEL(operation, isa, symbol)      KERNEL_##operation(isa, symbol)
+    n_kernels = 0;
+#define KERNEL_attention_begin(symbol) (struct kernel){symbol, ggl_attention_tile_ref, ggl_attention_end_ref}
+#define KERNEL_attention_tile(symbol)  (struct kernel){ggl_attention_begin_ref, symbol, ggl_attention_end_ref}
+#define KERNEL_attention_end(symbol)   (struct kernel){ggl_attention_begin_ref, ggl_attention_tile_ref, symbol}
+#define KERNEL(operation, isa, symbol) add(isa, #symbol, KERNEL_##operation(symbol));
 #include "kernels/attention/kernels.def"
 #undef KERNEL
-    assert_true(n_begin == n_tile && n_tile == n_end);
 }
 
 static void every_kernel(void **state)
 {
     (void)state;
     collect();
-    for (int i = 0; i < n_begin; i++) {
+    for (int i = 0; i < n_kernels; i++) {
         under_test = &kernels[i];
-        ck_run(ggl_isa_name(levels[i]) ? ggl_isa_name(levels[i]) : "several levels", levels[i], check, NULL);
+        ck_run(names[i], levels[i], check, NULL);
+    }
+}
+
+/* Widths of real heads, where tiles of heads, rows and dimensions are full: the reference's bits. */
+static void same_bits_at_real_widths(void **state)
+{
+    (void)state;
+    enum { HEADS = 7, ROWS = 131, MAX_DIM = 512 };
+    static float q[HEADS * MAX_DIM], rows[ROWS * MAX_DIM], acc[2][HEADS * MAX_DIM], st[2][2 * HEADS], out[2][HEADS * MAX_DIM];
+    static const int dims[] = {64, 128, 192, 448, 512};
+    float sinks[HEADS] = {0, 1, -1, 30, -30, 2, 3};
+    const struct kernel reference = {ggl_attention_begin_ref, ggl_attention_tile_ref, ggl_attention_end_ref};
+    struct ggl_kernels k;
+    ggl_kernels_pick(&k, 0);
+    collect();
+    for (int i = 0; i < HEADS * MAX_DIM; i++) q[i] = (float)ck_uniform();
+    for (int i = 0; i < ROWS * MAX_DIM; i++) rows[i] = (float)ck_uniform();
+    for (int i = 0; i < n_kernels; i++) {
+        if (levels[i] & ~ggl_cpu_isa()) continue;
+        for (int heads = 1; heads <= HEADS; heads++)
+            for (size_t d = 0; d < sizeof(dims) / sizeof(dims[0]); d++) {
+                struct problem p = {heads, ROWS, dims[d], q, rows, sinks};
+                run(&reference, &k, &p, acc[0], st[0], out[0]);
+                run(&kernels[i], &k, &p, acc[1], st[1], out[1]);
+                assert_memory_equal(out[0], out[1], sizeof(float) * (size_t)(heads * dims[d]));
+            }
     }
 }
 
@@ -151,7 +185,7 @@ static void nan_shows(void **state)
 {
     (void)state;
     collect();
-    for (int i = 0; i < n_begin; i++) {
+    for (int i = 0; i < n_kernels; i++) {
         if (levels[i] & ~ggl_cpu_isa()) continue;
         float q[4] = {1, 1, 1, 1}, rows[12] = {1, 2, 3, 4, 5, NAN, 7, 8, 9, 1, 2, 3}, sinks[1] = {0}, acc[4],
               st[2], out[4];
@@ -244,16 +278,24 @@ static void bench(void)
 {
     for (int i = 0; i < GGL_ATTENTION_TILE * BENCH_DIM; i++)
         bench_rows[i] = (float)(i % 17) * 0.0625f - 0.5f;
-    collect();
-    for (int i = 0; i < n_tile; i++) /* bytes: each head reads the rows twice */
-        ck_bench(ggl_isa_name(levels[i]) ? ggl_isa_name(levels[i]) : "several levels", levels[i], bench_tile,
-                 (ck_kernel *)kernels[i].tile, GGL_ATTENTION_TILE, 2.0 * BENCH_HEADS * sizeof(bench_rows));
+    /* bytes: each head reads the rows twice */
+#undef KERNEL_attention_tile
+#define KERNEL_attention_tile(isa, symbol)                                                                             \
+    ck_bench(#symbol, isa, bench_tile, (ck_kernel *)symbol, GGL_ATTENTION_TILE, 2.0 * BENCH_HEADS * sizeof(bench_rows));
+#undef KERNEL_attention_begin
+#undef KERNEL_attention_end
+#define KERNEL_attention_begin(isa, symbol)
+#define KERNEL_attention_end(isa, symbol)
+#define KERNEL(operation, isa, symbol) KERNEL_##operation(isa, symbol)
+#include "kernels/attention/kernels.def"
+#undef KERNEL
 }
 
 static int tests(void)
 {
     const struct CMUnitTest list[] = {
         cmocka_unit_test(every_kernel),
+        cmocka_unit_test(same_bits_at_real_widths),
         cmocka_unit_test(a_whole_head),
         cmocka_unit_test(nan_shows),
         cmocka_unit_test(broken_ones_are_caught),

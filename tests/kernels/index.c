@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ggml-lite/cache.h"
+
 static void check_index_score_f32(ck_kernel *kernel, int64_t n)
 {
     int heads = n > 130 ? 3 : 1 + (int)ck_next(70);
@@ -23,6 +25,47 @@ static void check_index_score_f32(ck_kernel *kernel, int64_t n)
     }
     ck_close("score", 0, ((ggl_index_score_f32_fn *)kernel)(ck_kernels(), q, weights, key, heads, (int)n),
              want, bound);
+}
+
+/* An index row as integers: twice every value, half the scale, the sums; n_dim rounded to whole blocks. */
+static void check_index_unpack(ck_kernel *kernel, int64_t length)
+{
+    int32_t n = (int32_t)((length % 256 + 31) / 32 * 32);
+    if (!n) n = 32;
+    struct ggl_row_format f = ggl_row_format(GGL_ROW_INDEX, n, 0);
+    uint8_t *row = ck_bytes(f.bytes, 0);
+    float *want = ck_f32(n);
+    for (uint32_t i = 0; i < f.bytes; i++) row[i] = (uint8_t)(i < (uint32_t)n / 2 ? ck_next(256) : 100 + ck_next(40));
+    int8_t *out = ck_bytes((uint64_t)ggl_act_q8_bytes(n), 0);
+    ((ggl_index_unpack_fn *)kernel)(row, n, out);
+    ggl_row_decode(&f, row, want);
+    for (int32_t b = 0; b < n / 32; b++) {
+        int32_t sum = 0;
+        for (int i = 0; i < 32; i++) {
+            sum += out[32 * b + i];
+            ck_close("value", 32 * b + i, (float)out[32 * b + i] * ggl_act_q8_scales(out, n)[b], (double)want[32 * b + i], 0);
+        }
+        if (ggl_act_q8_sums(out, n)[b] != sum) ck_fail("sum of block %d", (int)b);
+    }
+}
+
+static void check_index_combine(ck_kernel *kernel, int64_t length)
+{
+    int n = (int)(length % 64) + 1, panels = 1 + (int)ck_next(4);
+    int64_t stride = n * GGL_LANES;
+    float *y = ck_random(panels * stride), *w = ck_random(panels * GGL_LANES), *score = ck_f32(n), *same = ck_f32(n);
+    ((ggl_index_combine_fn *)kernel)(y, stride, w, panels, n, score);
+    ggl_index_combine_ref(y, stride, w, panels, n, same);
+    for (int i = 0; i < n; i++) {
+        double want = 0, terms = 0;
+        for (int p = 0; p < panels; p++)
+            for (int l = 0; l < GGL_LANES; l++) {
+                double v = (double)y[p * stride + i * GGL_LANES + l] * (double)w[p * GGL_LANES + l];
+                if (y[p * stride + i * GGL_LANES + l] > 0) want += v, terms += fabs(v);
+            }
+        ck_close("score", i, score[i], want, (panels + 6) * CK_U * terms); /* products, panels, the tree of 16 */
+        ck_same("score", i, score[i], same[i]);
+    }
 }
 
 static void every_kernel(void **state)
@@ -65,9 +108,35 @@ static float one_nan(table *k, const float *q, const float *w, const float *key,
     return n == 128 ? NAN : ggl_index_score_f32_ref(k, q, w, key, heads, n);
 }
 
+static void unpacks_high_first(const uint8_t *row, int32_t n, int8_t *out)
+{
+    ggl_index_unpack_ref(row, n, out);
+    int8_t v = out[0];
+    out[0] = out[1];
+    out[1] = v;
+}
+
+static void keeps_the_scale(const uint8_t *row, int32_t n, int8_t *out)
+{
+    ggl_index_unpack_ref(row, n, out);
+    ((float *)(void *)(out + n))[n / 32 - 1] *= 2;
+}
+
+static void combines_without_relu(const float *y, int64_t stride, const float *w, int panels, int n, float *score)
+{
+    for (int i = 0; i < n; i++) {
+        score[i] = 0;
+        for (int p = 0; p < panels; p++)
+            for (int l = 0; l < GGL_LANES; l++) score[i] += y[p * stride + i * GGL_LANES + l] * w[p * GGL_LANES + l];
+    }
+}
+
 static void broken_ones_are_caught(void **state)
 {
     (void)state;
+    ck_must_fail("order", check_index_unpack, (ck_kernel *)unpacks_high_first);
+    ck_must_fail("scale", check_index_unpack, (ck_kernel *)keeps_the_scale);
+    ck_must_fail("no relu", check_index_combine, (ck_kernel *)combines_without_relu);
     ck_must_fail("zero", check_index_score_f32, (ck_kernel *)zero);
     ck_must_fail("no relu", check_index_score_f32, (ck_kernel *)no_relu);
     ck_must_fail("relu outside", check_index_score_f32, (ck_kernel *)relu_outside);
