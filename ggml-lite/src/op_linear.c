@@ -5,7 +5,7 @@
 #include "graph_impl.h"
 #include "pack_impl.h"
 
-enum { ROWS = 16, CANCEL_PANELS = 16 };
+enum { ROWS = 16, PANELS = 8 }; /* panels a call: several share a broadcast, and a cancel waits for no more */
 
 /* ---- rounded activations: int8 rows (act_q8.h) or BF16 */
 
@@ -43,15 +43,18 @@ static struct ggl_node *rounded(struct ggl_graph *g, struct ggl_node *x, int64_t
 static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const uint8_t *x,
                        int64_t stride, int64_t count, float *y)
 {
-    for (int64_t i = begin; i < end; i++) {
-        if (i % CANCEL_PANELS == 0 && ggl_run_cancelled(run)) return;
+    for (int64_t i = begin; i < end && !ggl_run_cancelled(run); i += PANELS) {
+        int64_t last = end - i < PANELS ? end : i + PANELS;
         const uint8_t *panel = w->data + (uint64_t)i * w->panel_bytes;
-        int rows = (int)(w->n_out - i * ROWS < ROWS ? w->n_out - i * ROWS : ROWS);
+        int64_t rows = last * ROWS < w->n_out ? (last - i) * ROWS : w->n_out - i * ROWS;
         float *out = y + i * ROWS;
-        if (w->fp8)
-            run->k->fp8_mul(panel, w->n_in, (const uint16_t *)(const void *)x, stride / 2, count, out, w->n_out, rows);
-        else
-            run->k->panel_mul(&w->format, panel, w->n_in, (const int8_t *)x, stride, NULL, count, out, w->n_out, rows);
+        if (!w->fp8) {
+            run->k->panel_mul(&w->format, panel, w->n_in, (const int8_t *)x, stride, NULL, count, out, w->n_out, (int)rows);
+            continue;
+        }
+        for (int64_t r = 0; r < rows; r += ROWS, panel += w->panel_bytes)
+            run->k->fp8_mul(panel, w->n_in, (const uint16_t *)(const void *)x, stride / 2, count, out + r, w->n_out,
+                            (int)(rows - r < ROWS ? rows - r : ROWS));
     }
 }
 

@@ -2,24 +2,24 @@
  * The mixture of experts with int8 activations, for experts in MXFP4 (GGUF) or
  * FP4 (checkpoint directories), computed from where they are mapped.
  *
- * Sixteen rows of an expert are taken at a time.  For one or two tokens they are
- * multiplied from the file's blocks; for more they are unpacked once into a panel
- * that stays in the second-level cache.  Both give the same bits (kernels/panel).
+ * Rows of an expert are taken in groups.  For one or two tokens they are multiplied
+ * from the file's blocks, 16 at a time; for more they are unpacked once into four
+ * panels that stay in the second-level cache.  Both give the same bits (kernels/panel).
  */
 #include "graph_impl.h"
 #include "moe_impl.h"
 
 #include <string.h>
 
-enum { ROWS = 16, FEW = 2, CANCEL_GROUPS = 8 };
+enum { ROWS = 16, GROUP = 64, FEW = 2 }; /* rows of a panel, rows of a group */
 
 struct fast_scratch {
     struct ggl_moe_groups groups;
     int8_t *x;     /* [n_tokens] rounded inputs */
     int8_t *act_q; /* [pairs] rounded activations between the two products */
     float *act;    /* [pairs][n_ff] */
-    float *tile;   /* this thread's: 2 x [n_tokens][ROWS] */
-    uint8_t *panel, *rows; /* this thread's: an unpacked panel; 16 rows in MXFP4 order (FP4 only) */
+    float *tile;   /* this thread's: 2 x [n_tokens][GROUP] */
+    uint8_t *panel, *rows; /* this thread's: GROUP rows unpacked; 16 rows in MXFP4 order (FP4 only) */
 };
 
 static uint64_t round64(uint64_t n)
@@ -35,8 +35,8 @@ static uint64_t carve(const struct ggl_node *node, int64_t n_tokens, int nth, in
     uint64_t at = ggl_moe_groups_bytes(node, n_tokens);
     uint64_t x = at, act_q = x + (uint64_t)(n_tokens * ggl_act_q8_bytes(n_embd));
     uint64_t act = act_q + pairs * (uint64_t)ggl_act_q8_bytes(n_ff), threads = act + round64(pairs * (uint64_t)n_ff * 4);
-    uint64_t tile = round64(2 * (uint64_t)n_tokens * ROWS * 4);
-    uint64_t panel = (uint64_t)(widest / GGL_PANEL_BLOCK * ggl_panel_block_bytes(GGL_PANEL_X8));
+    uint64_t tile = round64(2 * (uint64_t)n_tokens * GROUP * 4);
+    uint64_t panel = (uint64_t)ggl_panel_bytes(GGL_PANEL_X8, widest) * (GROUP / ROWS);
     uint64_t rows = round64((uint64_t)(widest / 32 * 17 * ROWS) + 64);
     if (s) {
         uint8_t *mine = base + threads + (uint64_t)ith * (tile + panel + rows);
@@ -71,20 +71,27 @@ static const uint8_t *mxfp4_rows(const struct ggl_tensor *w, int64_t slice, int6
     return buffer;
 }
 
-/* y[i][0..16) for the n vectors x[index[i]] (index NULL: x[i]), rows row .. row + 15 of a slice. */
+/* y[i][0 .. n_rows) for the n vectors x[index[i]] (index NULL: x[i]): rows row .. of a slice, n_rows a multiple of 16
+ * and at most GROUP.  y rows are GROUP apart. */
 static void multiply(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_tensor *w, int64_t slice,
-                     int64_t row, const int8_t *x, const int32_t *index, int64_t n, float *y)
+                     int64_t row, int n_rows, const int8_t *x, const int32_t *index, int64_t n, float *y)
 {
     static const struct ggl_panel_format format = {GGL_PANEL_X8, GGL_MXFP4_BIAS, NULL};
-    int64_t row_bytes, stride = ggl_act_q8_bytes(w->ne[0]);
-    const uint8_t *rows = mxfp4_rows(w, slice, row, s->rows, &row_bytes);
-    if (n <= FEW) {
-        for (int64_t i = 0; i < n; i++)
-            run->k->mxfp4_rows(rows, row_bytes, w->ne[0], x + (index ? index[i] : i) * stride, y + i * ROWS);
-        return;
+    int64_t row_bytes, stride = ggl_act_q8_bytes(w->ne[0]), panel_bytes = ggl_panel_bytes(GGL_PANEL_X8, w->ne[0]);
+    for (int r = 0; r < n_rows; r += ROWS) {
+        const uint8_t *rows = mxfp4_rows(w, slice, row + r, s->rows, &row_bytes);
+        if (n > FEW) run->k->mxfp4_expand(rows, row_bytes, w->ne[0], s->panel + r / ROWS * panel_bytes);
+        else
+            for (int64_t i = 0; i < n; i++)
+                run->k->mxfp4_rows(rows, row_bytes, w->ne[0], x + (index ? index[i] : i) * stride, y + i * GROUP + r);
     }
-    run->k->mxfp4_expand(rows, row_bytes, w->ne[0], s->panel);
-    run->k->panel_mul(&format, s->panel, w->ne[0], x, stride, index, n, y, ROWS, ROWS);
+    if (n > FEW) run->k->panel_mul(&format, s->panel, w->ne[0], x, stride, index, n, y, GROUP, n_rows);
+}
+
+/* The rows of group i of a share that ends before row `end`. */
+static int rows_of(int64_t row, int64_t end)
+{
+    return end - row < GROUP ? (int)(end - row) : GROUP;
 }
 
 static void round_inputs(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
@@ -101,14 +108,15 @@ static void gate_and_up(const struct ggl_node *node, const struct ggl_run *run, 
     ggl_share(n_ff / ROWS, run->ith, run->nth, &begin, &end);
     for (int64_t e = 0; e < gate->ne[2]; e++) {
         int64_t from = s->groups.first[e], n = s->groups.first[e + 1] - from;
-        float *g = s->tile, *u = s->tile + n * ROWS;
-        for (int64_t i = begin; n && i < end; i++) {
-            if (i % CANCEL_GROUPS == 0 && ggl_run_cancelled(run)) return;
-            multiply(run, s, gate, e, i * ROWS, s->x, s->groups.token + from, n, g);
-            multiply(run, s, up, e, i * ROWS, s->x, s->groups.token + from, n, u);
+        float *g = s->tile, *u = s->tile + n * GROUP;
+        for (int64_t row = begin * ROWS; n && row < end * ROWS; row += GROUP) {
+            int rows = rows_of(row, end * ROWS);
+            if (ggl_run_cancelled(run)) return;
+            multiply(run, s, gate, e, row, rows, s->x, s->groups.token + from, n, g);
+            multiply(run, s, up, e, row, rows, s->x, s->groups.token + from, n, u);
             for (int64_t j = 0; j < n; j++)
-                run->k->swiglu_f32(s->act + (from + j) * n_ff + i * ROWS, g + j * ROWS, u + j * ROWS, node->p.moe.limit,
-                                   s->groups.gain[from + j], ROWS);
+                run->k->swiglu_f32(s->act + (from + j) * n_ff + row, g + j * GROUP, u + j * GROUP, node->p.moe.limit,
+                                   s->groups.gain[from + j], rows);
         }
     }
 }
@@ -129,12 +137,13 @@ static void down_and_sum(const struct ggl_node *node, const struct ggl_run *run,
         memset(ggl_f32_out(node, t) + begin * ROWS, 0, (size_t)((end - begin) * ROWS) * 4);
     for (int64_t e = 0; e < down->ne[2]; e++) {
         int64_t from = s->groups.first[e], n = s->groups.first[e + 1] - from;
-        for (int64_t i = begin; n && i < end; i++) {
-            if (i % CANCEL_GROUPS == 0 && ggl_run_cancelled(run)) return;
-            multiply(run, s, down, e, i * ROWS, s->act_q + from * stride, NULL, n, s->tile);
+        for (int64_t row = begin * ROWS; n && row < end * ROWS; row += GROUP) {
+            int rows = rows_of(row, end * ROWS);
+            if (ggl_run_cancelled(run)) return;
+            multiply(run, s, down, e, row, rows, s->act_q + from * stride, NULL, n, s->tile);
             for (int64_t j = 0; j < n; j++) {
-                float *y = ggl_f32_out(node, s->groups.token[from + j]) + i * ROWS;
-                for (int r = 0; r < ROWS; r++) y[r] += s->tile[j * ROWS + r];
+                float *y = ggl_f32_out(node, s->groups.token[from + j]) + row;
+                for (int r = 0; r < rows; r++) y[r] += s->tile[j * GROUP + r];
             }
         }
     }

@@ -52,7 +52,7 @@ static inline int64_t ggl_panel_bytes(enum ggl_panel_kind kind, int64_t n)
 }
 
 /*
- * y[t * y_stride + r] for r < n_rows <= 16, t < n_tokens.
+ * y[t * y_stride + r] for r < n_rows, t < n_tokens; panels of 16 rows follow each other, ggl_panel_bytes apart.
  *   x      rows as in act_q8.h of n elements; token t is row index[t], or t when index is NULL, x_stride bytes apart
  */
 typedef void ggl_panel_mul_fn(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,

@@ -35,8 +35,8 @@ static float row_scale(const struct ggl_panel_format *f, const uint8_t *panel, i
     return s;
 }
 
-void ggl_panel_mul_ref(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
-                       int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
+                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
 {
     int64_t block_bytes = ggl_panel_block_bytes(f->kind);
     for (int64_t t = 0; t < n_tokens; t++) {
@@ -55,4 +55,11 @@ void ggl_panel_mul_ref(const struct ggl_panel_format *f, const uint8_t *panel, i
             y[t * y_stride + r] = sum * row_scale(f, panel, n, r);
         }
     }
+}
+
+void ggl_panel_mul_ref(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
+                       int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(f->kind, n))
+        mul_one(f, panel, n, x, x_stride, index, n_tokens, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
 }

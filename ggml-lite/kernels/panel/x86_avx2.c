@@ -131,8 +131,8 @@ static void store_rows(float *y, const __m256 sum[2], int n_rows)
     memcpy(y, all, (size_t)n_rows * 4);
 }
 
-void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
-                        int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
+                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
 {
     for (int64_t t = 0; t < n_tokens; t += TOKENS) {
         int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
@@ -146,4 +146,11 @@ void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, 
         dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count, sum);
         for (int i = 0; i < count; i++) store_rows(y + (t + i) * y_stride, sum[i], n_rows);
     }
+}
+
+void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
+                        int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(f->kind, n))
+        mul_one(f, panel, n, x, x_stride, index, n_tokens, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
 }

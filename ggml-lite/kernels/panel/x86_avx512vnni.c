@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { TOKENS = 8 };
+enum { TOKENS = 8, WIDE_PANELS = 4, WIDE_TOKENS = 4 };
 
 struct tile {
     const int8_t *codes[TOKENS];
@@ -105,8 +105,8 @@ static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int
     }
 }
 
-void ggl_panel_mul_avx512(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
-                          int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
+                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
 {
     __mmask16 rows = (__mmask16)((1u << n_rows) - 1);
     for (int64_t t = 0; t < n_tokens; t += TOKENS) {
@@ -120,5 +120,106 @@ void ggl_panel_mul_avx512(const struct ggl_panel_format *f, const uint8_t *panel
         }
         dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count, sum);
         for (int i = 0; i < count; i++) _mm512_mask_storeu_ps(y + (t + i) * y_stride, rows, sum[i]);
+    }
+}
+
+/* ---- many tokens: WIDE_PANELS panels by WIDE_TOKENS tokens, so that one broadcast serves several panels */
+
+/* The weights of inputs 4j .. 4j + 3 of a block. */
+static inline __attribute__((always_inline)) __m512i load_weights(const enum ggl_panel_kind kind, const uint8_t *codes, int j,
+                                                                  __m512i table)
+{
+    if (kind == GGL_PANEL_Q8 || kind == GGL_PANEL_X8) return _mm512_loadu_si512(codes + 64 * j);
+    __m512i packed = _mm512_loadu_si512(codes + 64 * (j & 3));
+    if (j >= 4) packed = _mm512_srli_epi16(packed, 4);
+    return _mm512_shuffle_epi8(table, _mm512_and_si512(packed, _mm512_set1_epi8(15)));
+}
+
+static inline __attribute__((always_inline)) void run_wide(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
+                                                           const uint8_t *panel, int64_t stride, int64_t n_blocks,
+                                                           const struct tile *x, float *y, int64_t y_stride)
+{
+    const __m512i table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4
+        ? _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)f->table)) : _mm512_setzero_si512();
+    __m512 sum[WIDE_TOKENS][WIDE_PANELS];
+    for (int t = 0; t < WIDE_TOKENS; t++)
+        for (int p = 0; p < WIDE_PANELS; p++) sum[t][p] = _mm512_setzero_ps();
+    for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
+        __m512i dot[WIDE_TOKENS][WIDE_PANELS];
+        __m512 scale[WIDE_PANELS];
+        for (int t = 0; t < WIDE_TOKENS; t++)
+            for (int p = 0; p < WIDE_PANELS; p++) dot[t][p] = _mm512_set1_epi32(-f->bias * x->sums[t][b]);
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; j++) {
+            __m512i w[WIDE_PANELS];
+            for (int p = 0; p < WIDE_PANELS; p++)
+                w[p] = load_weights(kind, panel + p * stride + ggl_panel_scale_bytes(kind), j, table);
+            for (int t = 0; t < WIDE_TOKENS; t++) {
+                __m512i a = broadcast4(x->codes[t] + 32 * b + 4 * j);
+                for (int p = 0; p < WIDE_PANELS; p++) dot[t][p] = _mm512_dpbusd_epi32(dot[t][p], w[p], a);
+            }
+        }
+        for (int p = 0; p < WIDE_PANELS; p++) scale[p] = load_scales(kind, panel + p * stride);
+        for (int t = 0; t < WIDE_TOKENS; t++) {
+            __m512 a = _mm512_set1_ps(x->scales[t][b]);
+            for (int p = 0; p < WIDE_PANELS; p++)
+                sum[t][p] = _mm512_add_ps(sum[t][p], _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t][p]), _mm512_mul_ps(scale[p], a)));
+        }
+    }
+    for (int t = 0; t < WIDE_TOKENS; t++) {
+        for (int p = 0; p < WIDE_PANELS; p++) {
+            __m512 v = sum[t][p];
+            if (kind == GGL_PANEL_I4) v = _mm512_mul_ps(v, _mm512_loadu_ps((const float *)(const void *)(panel + p * stride)));
+            _mm512_storeu_ps(y + t * y_stride + p * GGL_PANEL_ROWS, v);
+        }
+    }
+}
+
+static void dispatch_wide(const struct ggl_panel_format *f, const uint8_t *panel, int64_t stride, int64_t n_blocks,
+                          const struct tile *x, float *y, int64_t y_stride)
+{
+    switch (f->kind) {
+    case GGL_PANEL_Q8: run_wide(f, GGL_PANEL_Q8, panel, stride, n_blocks, x, y, y_stride); break;
+    case GGL_PANEL_X8: run_wide(f, GGL_PANEL_X8, panel, stride, n_blocks, x, y, y_stride); break;
+    case GGL_PANEL_I4: run_wide(f, GGL_PANEL_I4, panel, stride, n_blocks, x, y, y_stride); break;
+    default: run_wide(f, GGL_PANEL_T4, panel, stride, n_blocks, x, y, y_stride); break;
+    }
+}
+
+/* Whole wide tiles of the first WIDE_PANELS panels; returns how many tokens they took. */
+static int64_t mul_wide(const struct ggl_panel_format *f, const uint8_t *panel, int64_t stride, int64_t n, const int8_t *x,
+                        int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride)
+{
+    int64_t t = 0;
+    for (; t + WIDE_TOKENS <= n_tokens; t += WIDE_TOKENS) {
+        struct tile tile;
+        for (int i = 0; i < WIDE_TOKENS; i++) {
+            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
+            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
+            tile.sums[i] = ggl_act_q8_sums(tile.codes[i], n);
+        }
+        dispatch_wide(f, panel, stride, n / GGL_PANEL_BLOCK, &tile, y + t * y_stride, y_stride);
+    }
+    return t;
+}
+
+void ggl_panel_mul_avx512(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
+                          int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    int64_t stride = ggl_panel_bytes(f->kind, n);
+    for (int r = 0; r < n_rows;) {
+        int64_t done = 0;
+        int rows = GGL_PANEL_ROWS;
+        if (n_rows - r >= WIDE_PANELS * GGL_PANEL_ROWS && n_tokens >= WIDE_TOKENS) {
+            done = mul_wide(f, panel, stride, n, x, x_stride, index, n_tokens, y + r, y_stride);
+            rows = WIDE_PANELS * GGL_PANEL_ROWS;
+        }
+        if (rows > n_rows - r) rows = n_rows - r;
+        for (int p = 0; p < rows && done < n_tokens; p += GGL_PANEL_ROWS)
+            mul_one(f, panel + p / GGL_PANEL_ROWS * stride, n, index ? x : x + done * x_stride, x_stride,
+                    index ? index + done : NULL, n_tokens - done, y + done * y_stride + r + p, y_stride,
+                    rows - p < GGL_PANEL_ROWS ? rows - p : GGL_PANEL_ROWS);
+        r += rows;
+        panel += (rows + GGL_PANEL_ROWS - 1) / GGL_PANEL_ROWS * stride;
     }
 }
