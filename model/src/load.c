@@ -28,11 +28,12 @@ static void mix_in(uint64_t *h, const void *data, uint64_t n)
     for (uint64_t i = 0; i < n; i++) *h = (*h ^ p[i]) * 0x100000001b3u;
 }
 
-/* Names, types, shapes and a few bytes of every tensor: cheap, and different for every model people mix up. */
+/* Hyper-parameters; names, types, shapes and a few bytes of every tensor: cheap, and different for every model people mix up. */
 static void fingerprint(struct ggl_model *m)
 {
     uint64_t h = 0xcbf29ce484222325u;
     m->weight_bytes = m->n_params = 0;
+    mix_in(&h, &m->hp, sizeof(m->hp));
     for (uint64_t i = 0; i < ggl_source_n_tensors(&m->src); i++) {
         const struct ggl_tensor *t = ggl_source_tensor(&m->src, i);
         uint64_t probe = t->slice_bytes < 64 ? t->slice_bytes : 64;

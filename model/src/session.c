@@ -66,7 +66,7 @@ static enum ggl_status init(struct ggl_session *s, struct ggl_error *err)
     if (s->params.mtp && (status = ggl_graph_plan(s->mtp.g, m->team, err))) return status;
     s->logits = malloc((size_t)m->hp.n_vocab * 4);
     if (s->params.mtp) {
-        s->h_last = malloc((size_t)stream_width(s) * 4);
+        s->h_last = calloc((size_t)stream_width(s), 4); /* zeros: an empty session can be saved, too */
         s->h_mtp = malloc((size_t)(stream_width(s) * s->params.n_chunk) * 4);
     }
     if (!s->logits || (s->params.mtp && (!s->h_last || !s->h_mtp))) return out_of_memory(err);
@@ -125,8 +125,9 @@ enum ggl_status ggl_memory_estimate(const struct ggl_model *m, const struct ggl_
     v4_cache_deinit(&s.cache);
     if (status) return status;
     out->weights = m->weight_bytes;
-    out->cache = v4_cache_bytes(&m->hp, s.params.n_ctx, !s.params.cache_rounding_off, s.params.mtp);
-    out->activations = total;
+    out->cache = v4_cache_bytes(&m->hp, s.params.n_ctx, !s.params.cache_rounding_off, s.params.mtp) + (uint64_t)s.params.n_ctx * 4;
+    out->activations = total + (uint64_t)m->hp.n_vocab * 4;
+    if (s.params.mtp) out->activations += (uint64_t)stream_width(&s) * 4 * ((uint64_t)s.params.n_chunk + 1);
     return GGL_OK;
 }
 
@@ -136,6 +137,7 @@ static bool reserve_tokens(struct ggl_session *s, int64_t n)
 {
     if (n <= s->tokens_cap) return true;
     int64_t cap = s->tokens_cap * 2 > n ? s->tokens_cap * 2 : n + 64;
+    if (cap > s->params.n_ctx) cap = s->params.n_ctx;
     int32_t *tokens = realloc(s->tokens, (size_t)cap * sizeof(*tokens));
     if (!tokens) return false;
     s->tokens = tokens;

@@ -16,10 +16,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#if defined(__GLIBC__) || defined(__linux__)
+#include <malloc.h>
+#define FAILING_ALLOC_COUNTS_BYTES 1
+#else
+#define FAILING_ALLOC_COUNTS_BYTES 0
+#endif
 
 static struct {
     long countdown; /* 0: none fails */
     long live;      /* blocks handed out and not given back since _begin */
+    long bytes, peak; /* the same in bytes, as the allocator rounds them; the most at a time */
     bool active, forever, failed;
 } failing_alloc;
 
@@ -27,10 +34,12 @@ static struct {
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t alignment, size_t n);
 void __real_free(void *p);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
+void *__wrap_aligned_alloc(size_t alignment, size_t n);
 void __wrap_free(void *p);
 
 static bool this_one_fails(void)
@@ -45,30 +54,61 @@ static bool this_one_fails(void)
     return true;
 }
 
+static long block_bytes(void *p)
+{
+#if FAILING_ALLOC_COUNTS_BYTES
+    return (long)malloc_usable_size(p);
+#else
+    return p ? 1 : 0;
+#endif
+}
+
+static void *came(void *p)
+{
+    if (!failing_alloc.active || !p) return p;
+    failing_alloc.live++;
+    failing_alloc.bytes += block_bytes(p);
+    if (failing_alloc.bytes > failing_alloc.peak) failing_alloc.peak = failing_alloc.bytes;
+    return p;
+}
+
+static void goes(void *p)
+{
+    if (!failing_alloc.active || !p) return;
+    failing_alloc.live--;
+    failing_alloc.bytes -= block_bytes(p);
+}
+
 void *__wrap_malloc(size_t n)
 {
-    void *p = this_one_fails() ? NULL : __real_malloc(n);
-    failing_alloc.live += failing_alloc.active && p;
-    return p;
+    return this_one_fails() ? NULL : came(__real_malloc(n));
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-    void *p = this_one_fails() ? NULL : __real_calloc(n, size);
-    failing_alloc.live += failing_alloc.active && p;
-    return p;
+    return this_one_fails() ? NULL : came(__real_calloc(n, size));
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t n)
+{
+    return this_one_fails() ? NULL : came(__real_aligned_alloc(alignment, n));
 }
 
 void *__wrap_realloc(void *old, size_t n)
 {
-    void *p = this_one_fails() ? NULL : __real_realloc(old, n);
-    failing_alloc.live += failing_alloc.active && p && !old;
-    return p;
+    if (this_one_fails()) return NULL;
+    long old_bytes = block_bytes(old);
+    void *p = __real_realloc(old, n);
+    if (p && old && failing_alloc.active) {
+        failing_alloc.live--;
+        failing_alloc.bytes -= old_bytes;
+    }
+    return came(p);
 }
 
 void __wrap_free(void *p)
 {
-    failing_alloc.live -= failing_alloc.active && p;
+    goes(p);
     __real_free(p);
 }
 #endif
@@ -76,7 +116,7 @@ void __wrap_free(void *p)
 static void failing_alloc_begin(long n, bool forever)
 {
     failing_alloc.countdown = n;
-    failing_alloc.live = 0;
+    failing_alloc.live = failing_alloc.bytes = failing_alloc.peak = 0;
     failing_alloc.forever = forever;
     failing_alloc.failed = false;
     failing_alloc.active = true;

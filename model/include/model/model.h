@@ -79,8 +79,8 @@ GGL_API struct ggl_session_params ggl_session_defaults(void);
 
 struct ggl_memory {
     uint64_t weights;     /* mapped, shared with other processes */
-    uint64_t cache;       /* KV rows and compressor state at n_ctx tokens */
-    uint64_t activations; /* the arena */
+    uint64_t cache;       /* KV rows, compressor state and tokens at n_ctx tokens */
+    uint64_t activations; /* the arenas, logits */
 };
 /* Answers before anything is allocated. */
 GGL_API enum ggl_status ggl_memory_estimate(const struct ggl_model *m, const struct ggl_session_params *p,
@@ -109,7 +109,7 @@ typedef void ggl_logits_fn(void *user, int64_t pos, const float *logits, bool dr
 GGL_API void ggl_session_set_logits_fn(struct ggl_session *s, ggl_logits_fn *fn, void *user);
 
 /* A named intermediate, row by row, as float.  Names are v4ref's: "L0.attn.in", "L2.ffn.experts", ...
- * NOT_FOUND: no such name (expected lists some). */
+ * ARGUMENT: no such name (expected lists some). */
 typedef void ggl_dump_fn(void *user, const char *name, int64_t pos, const float *row, int64_t n);
 GGL_API enum ggl_status ggl_session_dump(struct ggl_session *s, const char *name, ggl_dump_fn *fn, void *user,
                                          struct ggl_error *err);

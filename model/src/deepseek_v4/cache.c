@@ -126,7 +126,7 @@ uint64_t v4_cache_bytes(const struct v4_hparams *hp, int64_t n_tokens, bool roun
     struct ggl_row_format kv = ggl_row_format(rounding ? GGL_ROW_KV : GGL_ROW_FLOAT, hp->n_dim, hp->n_rope);
     struct ggl_row_format index = ggl_row_format(rounding ? GGL_ROW_INDEX : GGL_ROW_FLOAT, hp->index_dim, 0);
     int n_layers = hp->n_layer + (mtp ? hp->n_mtp : 0);
-    uint64_t bytes = place_rings(hp, kv.bytes, n_layers, NULL, NULL);
+    uint64_t bytes = 2 * place_rings(hp, kv.bytes, n_layers, NULL, NULL); /* and their copy */
     for (int i = 0; i < n_layers; i++) {
         int ratio = ratio_of(hp, i);
         if (ratio) bytes += segment_bytes(n_tokens / ratio, kv.bytes);

@@ -61,6 +61,10 @@ static bool number_at(const struct ggl_kv *kv, uint64_t i, double *out)
 {
     enum ggl_kv_type type = kv->type == GGL_KV_ARR ? kv->elem : kv->type;
     switch (type) {
+    case GGL_KV_U8: *out = ((const uint8_t *)kv->data)[i]; return true;
+    case GGL_KV_I8: *out = ((const int8_t *)kv->data)[i]; return true;
+    case GGL_KV_U16: *out = ((const uint16_t *)kv->data)[i]; return true;
+    case GGL_KV_I16: *out = ((const int16_t *)kv->data)[i]; return true;
     case GGL_KV_U32: *out = ((const uint32_t *)kv->data)[i]; return true;
     case GGL_KV_I32: *out = ((const int32_t *)kv->data)[i]; return true;
     case GGL_KV_U64: *out = (double)((const uint64_t *)kv->data)[i]; return true;
@@ -126,10 +130,10 @@ static void read_sizes(struct reader *r, struct v4_hparams *hp)
     read_int(r, "attention.q_lora_rank", 1, 1 << 20, &hp->q_rank);
     read_int(r, "attention.output_group_count", 1, 4096, &hp->o_groups);
     read_int(r, "attention.output_lora_rank", 1, 1 << 20, &hp->o_rank);
-    read_int(r, "attention.sliding_window", 1, 1 << 20, &hp->window);
+    read_int(r, "attention.sliding_window", 1, 1 << 14, &hp->window);
     read_int(r, "attention.indexer.head_count", 1, 4096, &hp->index_heads);
     read_int(r, "attention.indexer.key_length", 32, 4096, &hp->index_dim);
-    read_int(r, "attention.indexer.top_k", 1, 1 << 20, &hp->index_top_k);
+    read_int(r, "attention.indexer.top_k", 1, 1 << 16, &hp->index_top_k);
     read_int(r, "hyper_connection.count", 1, 8, &hp->n_hc);
     read_int(r, "hyper_connection.sinkhorn_iterations", 1, 1000, &hp->hc_iters);
     read_int(r, "hash_layer_count", 0, V4_MAX_LAYERS, &hp->n_hash_layers);
@@ -152,6 +156,9 @@ static void read_rope(struct reader *r, struct v4_hparams *hp)
     optional_int(r, "rope.scaling.original_context_length", 1, 1u << 28, &hp->yarn_context);
     optional_float(r, "rope.scaling.yarn_beta_fast", 1e-6f, 1e6f, &hp->yarn_beta_fast);
     optional_float(r, "rope.scaling.yarn_beta_slow", 1e-6f, 1e6f, &hp->yarn_beta_slow);
+    const char *type = ggl_gguf_get_str(r->meta, key(r, "rope.scaling.type"));
+    if (type && !strcmp(type, "none")) hp->yarn_factor = 1;
+    else if (type && strcmp(type, "yarn") != 0) refuse(r, "rope.scaling.type", type, "yarn or none");
 }
 
 /* What must hold between the sizes. */
@@ -162,6 +169,9 @@ static void check_relations(struct reader *r, struct v4_hparams *hp)
     optional_int(r, "attention.head_count_kv", 1, 1, &one);
     optional_int(r, "expert_shared_count", 1, 1, &one);
     optional_int(r, "expert_gating_func", 4, 4, &gating);
+    bool normalised = true;
+    if (!r->status && has(r, "expert_weights_norm")) r->status = ggl_gguf_get_bool(r->meta, r->key, &normalised, r->err);
+    if (!normalised) refuse(r, "expert_weights_norm", "false", "true");
     int32_t value_length = hp->n_dim;
     optional_int(r, "attention.value_length", 1, 65536, &value_length);
     if (value_length != hp->n_dim) refuse(r, "attention.value_length", "another size", "that of key_length");
