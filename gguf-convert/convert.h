@@ -16,6 +16,9 @@ enum item_kind {
     ITEM_SCALE, /* the scale plane as it is */
     ITEM_MXFP4, /* FP4 codes and scales, nibbles permuted into blocks */
     ITEM_IDS,   /* I64 to I32 */
+    ITEM_INT4,  /* quantised: the codes, then in items of their own: */
+    ITEM_INT4_SCALE, /* the scales of the groups */
+    ITEM_INT4_ROWS,  /* the scales of the rows */
 };
 
 struct item {
@@ -36,15 +39,16 @@ struct plan {
     struct ggl_gguf *gguf;
     struct ggl_gguf *out; /* keys and tensors of the output */
     struct item *items;   /* one a tensor of out, in its order */
-    uint64_t n_items, tensor_bytes;
+    uint64_t n_items, tensor_bytes, n_int4;
     struct input_file *inputs;
     uint32_t n_inputs;
 };
 
 struct convert_options {
     const char *input, *output;
-    const char *type;
+    const char *type, *imatrix;
     uint64_t split_max_bytes;
+    bool int4; /* the profile native-int4 */
     bool dry_run, verify, force, quiet, mtp;
     int64_t threads;
 };
@@ -66,9 +70,25 @@ const char *inputs_same_file(const struct plan *p, const char *path);
 /* IO: a file is not what it was when the plan was made. */
 enum ggl_status inputs_unchanged(const struct plan *p, struct ggl_error *err);
 
-/* emit.c: the bytes of item i in pieces. */
+/* emit.c: the bytes of item i in pieces; items in order.  int4: for plans with INT4 items, else NULL. */
 typedef enum ggl_status emit_sink(void *user, const void *data, size_t n, struct ggl_error *err);
-enum ggl_status emit_item(const struct plan *p, uint64_t i, emit_sink *sink, void *user, struct ggl_error *err);
+struct int4_encoder;
+enum ggl_status emit_item(const struct plan *p, uint64_t i, struct int4_encoder *int4, emit_sink *sink, void *user,
+                          struct ggl_error *err);
+enum ggl_status emit_stopped(struct ggl_error *err); /* CANCELLED when a signal came */
+
+/* int4.c: quantising with `threads` threads (0: one a physical core). */
+enum ggl_status int4_new(int64_t threads, struct int4_encoder **out, struct ggl_error *err); /* also on error to be freed */
+void int4_free(struct int4_encoder *e);
+enum ggl_status int4_emit(struct int4_encoder *e, const struct item *item, emit_sink *sink, void *user,
+                          struct ggl_error *err);
+/* What rows of an INT4 tensor lost.  False: the row is not what x rounds to, whatever the scales. */
+struct int4_stats {
+    double error, power; /* sums of squares */
+    double worst;        /* relative error of the worst group, and where it is */
+    int64_t worst_row, worst_input;
+};
+bool int4_compare_row(const struct ggl_tensor *t, int64_t row, const float *x, struct int4_stats *stats);
 
 /* write.c */
 enum ggl_status write_output(const struct plan *p, const struct convert_options *o, struct ggl_error *err);
@@ -78,7 +98,7 @@ enum ggl_status write_first_path(const struct plan *p, const struct convert_opti
 /* IO errors of a missing folder and the like come before the plan's work is lost. */
 enum ggl_status write_check_output(const struct plan *p, const struct convert_options *o, struct ggl_error *err);
 
-/* verify.c: `path` holds exactly what the plan says, compared with the source. */
+/* verify.c: `path` holds exactly what the plan says, compared with the source; what INT4 lost goes to stdout. */
 enum ggl_status verify_output(const struct plan *p, const char *path, bool quiet, struct ggl_error *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* The bytes of output tensors, in pieces; only permuted ones pass through a buffer. */
+/* The bytes of output tensors, in pieces; only permuted ones pass through a buffer.  int4.c has those that are rounded. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,9 @@
 
 volatile sig_atomic_t convert_stop;
 
-static enum ggl_status stopped(struct ggl_error *err)
+enum ggl_status emit_stopped(struct ggl_error *err)
 {
+    if (!convert_stop) return GGL_OK;
     return ggl_fail(err, GGL_ERR_CANCELLED, NULL, GGL_NO_OFFSET, NULL, NULL, "interrupted");
 }
 
@@ -20,8 +21,8 @@ static enum ggl_status emit_plane(const uint8_t *data, uint64_t bytes, emit_sink
 {
     for (uint64_t n; bytes; bytes -= n, data += n) {
         n = bytes < PIECE_BYTES ? bytes : PIECE_BYTES;
-        if (convert_stop) return stopped(err);
-        enum ggl_status s = sink(user, data, (size_t)n, err);
+        enum ggl_status s = emit_stopped(err);
+        if (!s) s = sink(user, data, (size_t)n, err);
         if (s) return s;
     }
     return GGL_OK;
@@ -50,10 +51,10 @@ static enum ggl_status emit_mxfp4(const struct ggl_tensor *t, int64_t slice, uin
     const uint8_t *codes = ggl_tensor_slice(t, slice), *scales = ggl_tensor_scale_slice(t, slice);
     for (int64_t r = 0, n; r < t->ne[1]; r += n) {
         n = t->ne[1] - r < most ? t->ne[1] - r : most;
-        if (convert_stop) return stopped(err);
         ggl_fp4_to_mxfp4(codes + (uint64_t)r * t->row_bytes, scales + (uint64_t)r * t->scale_row_bytes, buffer,
                          n * t->ne[0]);
-        enum ggl_status s = sink(user, buffer, (size_t)n * (size_t)row, err);
+        enum ggl_status s = emit_stopped(err);
+        if (!s) s = sink(user, buffer, (size_t)n * (size_t)row, err);
         if (s) return s;
     }
     return GGL_OK;
@@ -67,12 +68,12 @@ static enum ggl_status emit_ids(const struct ggl_tensor *t, uint8_t *buffer, emi
     uint64_t total = (uint64_t)t->ne[0] * (uint64_t)t->ne[1];
     for (uint64_t i = 0, n; i < total; i += n) {
         n = total - i < BUFFER_BYTES / 4 ? total - i : BUFFER_BYTES / 4;
-        if (convert_stop) return stopped(err);
         for (uint64_t k = 0; k < n; k++) {
             int32_t id = (int32_t)ids[i + k];
             memcpy(buffer + 4 * k, &id, 4);
         }
-        enum ggl_status s = sink(user, buffer, (size_t)n * 4, err);
+        enum ggl_status s = emit_stopped(err);
+        if (!s) s = sink(user, buffer, (size_t)n * 4, err);
         if (s) return s;
     }
     return GGL_OK;
@@ -99,11 +100,13 @@ static enum ggl_status emit_slices(const struct item *item, uint8_t *buffer, emi
     return s;
 }
 
-enum ggl_status emit_item(const struct plan *p, uint64_t i, emit_sink *sink, void *user, struct ggl_error *err)
+enum ggl_status emit_item(const struct plan *p, uint64_t i, struct int4_encoder *int4, emit_sink *sink, void *user,
+                          struct ggl_error *err)
 {
     const struct item *item = &p->items[i];
     uint8_t *buffer = NULL;
     if (!item->bytes) return GGL_OK;
+    if (item->kind >= ITEM_INT4) return int4_emit(int4, item, sink, user, err);
     if (item->kind == ITEM_MXFP4 || item->kind == ITEM_IDS) {
         uint64_t row = (uint64_t)item->source->ne[0] * 4; /* more than a row of either */
         buffer = malloc(row > BUFFER_BYTES ? (size_t)row : BUFFER_BYTES);

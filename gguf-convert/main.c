@@ -10,17 +10,18 @@
 static struct convert_options args = {.type = "native", .mtp = true};
 
 static const struct cli_option options[] = {
-    {0, "type", "PROFILE", "what to write (default and only profile of this version: native)", CLI_STR, &args.type},
+    {0, "type", "PROFILE", "what to write: native (default) or native-int4", CLI_STR, &args.type},
     {0, "split-max-size", "SIZE", "write parts OUTPUT-00001-of-0000N.gguf of at most SIZE (4G, 500M)", CLI_SIZE,
      &args.split_max_bytes},
     {0, "with-mtp", NULL, "keep the multi-token-prediction blocks (default)", CLI_FLAG, &args.mtp},
     {0, "no-mtp", NULL, "leave them out", CLI_NOT, &args.mtp},
+    {0, "imatrix", "FILE", "importance matrix for INT4: not in this version", CLI_STR, &args.imatrix},
     {'n', "dry-run", NULL, "print every tensor and the exact output size, write nothing", CLI_FLAG, &args.dry_run},
-    {0, "verify", NULL, "compare OUTPUT with INPUT bit for bit: after writing, or instead of it when it exists",
+    {0, "verify", NULL, "compare OUTPUT with INPUT, bit for bit where nothing is rounded: after writing, or instead of it when it exists",
      CLI_FLAG, &args.verify},
     {'f', "force", NULL, "replace OUTPUT", CLI_FLAG, &args.force},
     {'q', "quiet", NULL, "no progress, no warnings", CLI_FLAG, &args.quiet},
-    {'t', "threads", "N", "accepted; converting runs at the speed of the disk", CLI_INT, &args.threads},
+    {'t', "threads", "N", "threads that quantise (default: physical cores); never changes a result", CLI_INT, &args.threads},
     {0}};
 
 static const struct cli cli = {
@@ -29,9 +30,13 @@ static const struct cli cli = {
     "Converts a DeepSeek V4 checkpoint directory (config.json, *.safetensors, tokenizer.json) to one GGUF file, or\n"
     "copies a GGUF file to re-split it, merge its parts or drop its multi-token-prediction blocks.",
     "The native profile changes no number: FP8 matrices keep their codes and scales, FP4 experts become MXFP4 by a\n"
-    "permutation, BF16 and F32 stay.  OUTPUT appears under its name only when it is complete.\n\n"
+    "permutation, BF16 and F32 stay.  native-int4 rounds the dense matrices (attention, shared experts, projections of\n"
+    "the prediction block) and the head to 4.25 bits a weight, with the scale of least squared error for every 32; INPUT\n"
+    "may be a native file too.  --verify then prints what each matrix lost.\n"
+    "OUTPUT appears under its name only when it is complete.\n\n"
     "EXAMPLES\n"
     "    gguf-convert DeepSeek-V4-Flash flash.gguf --verify\n"
+    "    gguf-convert flash.gguf flash-int4.gguf --type native-int4\n"
     "    gguf-convert DeepSeek-V4-Pro pro.gguf --split-max-size 40G --no-mtp\n"
     "    gguf-convert pro-00001-of-00021.gguf pro.gguf\n\n"
     "EXIT STATUS\n"
@@ -56,9 +61,11 @@ static void catch_signals(void)
 
 static void check_options(void)
 {
-    if (strcasecmp(args.type, "native") != 0) {
-        cli_die(&cli, 2, "--type %s: this version writes only native", args.type);
+    args.int4 = strcasecmp(args.type, "native-int4") == 0;
+    if (!args.int4 && strcasecmp(args.type, "native") != 0) {
+        cli_die(&cli, 2, "--type %s: this version writes only native and native-int4", args.type);
     }
+    if (args.imatrix) cli_die(&cli, 2, "--imatrix: this version quantises without an importance matrix");
     if (args.threads < 0 || args.threads > 1024) {
         cli_die(&cli, 2, "--threads is %" PRId64 ", expected 0..1024", args.threads);
     }

@@ -3,6 +3,7 @@
  *
  * A checkpoint directory becomes a `native` file: FP8 as I8 carriers X.weight and X.scale that ggl.storage.* declares,
  * FP4 experts as MXFP4, expert ids as I32, everything else as it is.  A GGUF file keeps its architecture and types.
+ * With native-int4 the matrices of int4_names become INT4, three tensors each, whichever of the two they come from.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ struct planner {
     const char *input;
     struct ggl_str *names, *kinds; /* ggl.storage.* */
     uint64_t n_carriers;
+    bool int4;
 };
 
 static enum ggl_status no_memory(const struct planner *b)
@@ -110,10 +112,10 @@ static enum ggl_status plan_keys(const struct planner *b, uint32_t n_main)
 /* ---- tensors */
 
 static enum ggl_status add(struct planner *b, enum item_kind kind, const struct ggl_tensor *t, const char *name,
-                           enum ggl_type type, const int64_t *ne)
+                           enum ggl_type type, uint32_t n_dims, const int64_t *ne)
 {
     struct plan *p = b->p;
-    enum ggl_status s = ggl_gguf_add_tensor(p->out, name, type, t->n_dims, ne, b->err);
+    enum ggl_status s = ggl_gguf_add_tensor(p->out, name, type, n_dims, ne, b->err);
     if (s) return s;
     uint64_t bytes = ggl_gguf_tensor_bytes(ggl_gguf_tensor(p->out, p->n_items));
     p->items[p->n_items++] = (struct item){kind, t, bytes};
@@ -121,11 +123,72 @@ static enum ggl_status add(struct planner *b, enum item_kind kind, const struct 
     return GGL_OK;
 }
 
-static void declare_carrier(struct planner *b, const struct ggl_tensor *t)
+/* ---- INT4 */
+
+static const char *const int4_names[] = { /* after "blk.N." */
+    "attn_q_a.weight",       "attn_q_b.weight",         "attn_kv.weight",     "attn_output_a.weight",
+    "attn_output_b.weight",  "indexer.attn_q_b.weight", "ffn_gate_shexp.weight", "ffn_up_shexp.weight",
+    "ffn_down_shexp.weight", "nextn.e_proj.weight",     "nextn.h_proj.weight",
+};
+
+/* A dense matrix, or the head, in a type that holds more than INT4; rows that are not whole groups stay as they are. */
+static bool becomes_int4(const struct planner *b, const struct ggl_tensor *t)
 {
-    const char *kind = t->scale_type == GGL_SCALE_F32 ? "fp8_e4m3.f32.t128x128" : "fp8_e4m3.ue8m0.t128x128";
+    const char *name = t->name;
+    if (!b->int4 || t->ne[0] % 32 || t->ne[0] < 32 || t->ne[1] < 1 || t->ne[2] != 1 || t->ne[3] != 1) return false;
+    if (t->type != GGL_TYPE_FP8 && t->type != GGL_TYPE_BF16 && t->type != GGL_TYPE_F16 && t->type != GGL_TYPE_F32) return false;
+    if (block_of(name) < 0) return strcmp(name, "output.weight") == 0;
+    name = strchr(name + 4, '.') + 1;
+    for (size_t i = 0; i < sizeof(int4_names) / sizeof(int4_names[0]); i++)
+        if (strcmp(name, int4_names[i]) == 0) return true;
+    return false;
+}
+
+/* X.weight -> X.scale or X.rscale; every name of int4_names and of the checkpoint's carriers has that end. */
+static void plane_name(const struct ggl_tensor *t, const char *plane, char name[GGL_MAX_NAME + 8])
+{
+    snprintf(name, GGL_MAX_NAME + 8, "%.*s%s", (int)(strlen(t->name) - strlen(".weight")), t->name, plane);
+}
+
+/* A file's plane of FP8 scales whose matrix becomes INT4: nothing needs it any more. */
+static bool is_left_out(const struct planner *b, const struct ggl_tensor *t)
+{
+    static const char end[] = ".scale";
+    char name[GGL_MAX_NAME + 8];
+    size_t n = strlen(t->name);
+    if (!b->int4 || !b->p->gguf || n < sizeof(end) || strcmp(t->name + n - (sizeof(end) - 1), end) != 0) return false;
+    snprintf(name, sizeof(name), "%.*s.weight", (int)(n - (sizeof(end) - 1)), t->name);
+    const struct ggl_tensor *weight = ggl_gguf_find_tensor(b->p->gguf, name);
+    return weight && weight->type == GGL_TYPE_FP8 && becomes_int4(b, weight);
+}
+
+/* ---- tensors of the output */
+
+static void declare_carrier(struct planner *b, const struct ggl_tensor *t, const char *kind)
+{
     b->names[b->n_carriers] = (struct ggl_str){t->name, strlen(t->name)};
     b->kinds[b->n_carriers++] = (struct ggl_str){kind, strlen(kind)};
+}
+
+static const char *carrier_kind(const struct ggl_tensor *t)
+{
+    if (t->type == GGL_TYPE_INT4) return "i4t.g32.s8";
+    return t->scale_type == GGL_SCALE_F32 ? "fp8_e4m3.f32.t128x128" : "fp8_e4m3.ue8m0.t128x128";
+}
+
+static enum ggl_status add_int4(struct planner *b, const struct ggl_tensor *t)
+{
+    char name[GGL_MAX_NAME + 8];
+    const int64_t codes[GGL_MAX_DIMS] = {t->ne[0] / 2, t->ne[1], 1, 1}, groups[GGL_MAX_DIMS] = {t->ne[0] / 32, t->ne[1], 1, 1};
+    const int64_t rows[GGL_MAX_DIMS] = {t->ne[1], 1, 1, 1};
+    b->p->n_int4++;
+    declare_carrier(b, t, "i4t.g32.s8");
+    enum ggl_status s = add(b, ITEM_INT4, t, t->name, GGL_TYPE_I8, 2, codes);
+    plane_name(t, ".scale", name);
+    if (!s) s = add(b, ITEM_INT4_SCALE, t, name, GGL_TYPE_I8, 2, groups);
+    plane_name(t, ".rscale", name);
+    if (!s) s = add(b, ITEM_INT4_ROWS, t, name, GGL_TYPE_F32, 1, rows);
+    return s;
 }
 
 /* A checkpoint's FP8 matrix: codes, then the plane of scales next to them. */
@@ -133,34 +196,41 @@ static enum ggl_status add_fp8(struct planner *b, const struct ggl_tensor *t)
 {
     char name[GGL_MAX_NAME + 8];
     int64_t tiles[GGL_MAX_DIMS] = {(t->ne[0] + 127) / 128, (t->ne[1] + 127) / 128, t->ne[2], t->ne[3]};
-    size_t stem = strlen(t->name) - strlen(".weight"); /* every name of the table has that end */
-    snprintf(name, sizeof(name), "%.*s.scale", (int)stem, t->name);
-    declare_carrier(b, t);
-    enum ggl_status s = add(b, ITEM_COPY, t, t->name, GGL_TYPE_I8, t->ne);
+    plane_name(t, ".scale", name);
+    declare_carrier(b, t, carrier_kind(t));
+    enum ggl_status s = add(b, ITEM_COPY, t, t->name, GGL_TYPE_I8, t->n_dims, t->ne);
     if (s) return s;
-    return add(b, ITEM_SCALE, t, name, t->scale_type == GGL_SCALE_F32 ? GGL_TYPE_F32 : GGL_TYPE_I8, tiles);
+    return add(b, ITEM_SCALE, t, name, t->scale_type == GGL_SCALE_F32 ? GGL_TYPE_F32 : GGL_TYPE_I8, t->n_dims, tiles);
+}
+
+/* As it is stored: scales are tensors of their own in a file. */
+static enum ggl_status add_copy(struct planner *b, const struct ggl_tensor *t, enum ggl_type stored)
+{
+    int64_t ne[GGL_MAX_DIMS];
+    memcpy(ne, t->ne, sizeof(ne));
+    if (t->type == GGL_TYPE_INT4) ne[0] /= 2;
+    if (t->type == GGL_TYPE_FP8 || t->type == GGL_TYPE_INT4) declare_carrier(b, t, carrier_kind(t));
+    return add(b, ITEM_COPY, t, t->name, stored, t->n_dims, ne);
 }
 
 static enum ggl_status add_source(struct planner *b, uint64_t i)
 {
     const struct ggl_tensor *t = source(b->p, i);
-    if (b->p->gguf) { /* scales are tensors of their own there */
-        uint32_t stored = ggl_gguf_stored_type(b->p->gguf, i);
-        if (t->type == GGL_TYPE_FP8) declare_carrier(b, t);
-        return add(b, ITEM_COPY, t, t->name, (enum ggl_type)stored, t->ne);
-    }
+    if (is_left_out(b, t)) return GGL_OK;
+    if (becomes_int4(b, t)) return add_int4(b, t);
+    if (b->p->gguf) return add_copy(b, t, (enum ggl_type)ggl_gguf_stored_type(b->p->gguf, i));
     switch (t->type) {
     case GGL_TYPE_FP8: return add_fp8(b, t);
-    case GGL_TYPE_FP4: return add(b, ITEM_MXFP4, t, t->name, GGL_TYPE_MXFP4, t->ne);
-    case GGL_TYPE_I64: return add(b, ITEM_IDS, t, t->name, GGL_TYPE_I32, t->ne);
-    default: return add(b, ITEM_COPY, t, t->name, t->type, t->ne);
+    case GGL_TYPE_FP4: return add(b, ITEM_MXFP4, t, t->name, GGL_TYPE_MXFP4, t->n_dims, t->ne);
+    case GGL_TYPE_I64: return add(b, ITEM_IDS, t, t->name, GGL_TYPE_I32, t->n_dims, t->ne);
+    default: return add(b, ITEM_COPY, t, t->name, t->type, t->n_dims, t->ne);
     }
 }
 
 static enum ggl_status plan_tensors(struct planner *b, uint32_t n_main)
 {
     uint64_t n = n_sources(b->p);
-    b->p->items = calloc((size_t)(2 * n + 1), sizeof(*b->p->items));
+    b->p->items = calloc((size_t)(3 * n + 1), sizeof(*b->p->items));
     b->names = calloc((size_t)(n + 1), sizeof(*b->names));
     b->kinds = calloc((size_t)(n + 1), sizeof(*b->kinds));
     if (!b->p->items || !b->names || !b->kinds) return no_memory(b);
@@ -176,13 +246,23 @@ static enum ggl_status plan_tensors(struct planner *b, uint32_t n_main)
     return s ? no_memory(b) : GGL_OK;
 }
 
+/* Carriers belong to our own architecture: other programs refuse that, and would compute with bytes in another. */
+static enum ggl_status check_int4_input(const struct planner *b)
+{
+    const char *arch = b->p->gguf ? ggl_gguf_get_str(b->p->gguf, "general.architecture") : "deepseek4-native";
+    if (!b->int4 || (arch && strcmp(arch, "deepseek4-native") == 0)) return GGL_OK;
+    return ggl_fail(b->err, GGL_ERR_UNSUPPORTED, b->input, GGL_NO_OFFSET, arch ? arch : "none",
+                    "deepseek4-native, or a checkpoint directory", "native-int4: general.architecture");
+}
+
 enum ggl_status plan_make(const struct convert_options *o, struct plan *p, struct ggl_error *err)
 {
-    struct planner b = {.p = p, .err = err, .input = o->input};
+    struct planner b = {.p = p, .err = err, .input = o->input, .int4 = o->int4};
     enum ggl_status s;
     memset(p, 0, sizeof(*p));
     if (ggl_checkpoint_is_directory(o->input)) s = ggl_checkpoint_open(o->input, &p->checkpoint, err);
     else s = ggl_gguf_open(o->input, NULL, &p->gguf, err);
+    if (!s) s = check_int4_input(&b);
     if (!s) s = inputs_record(p, o->input, err);
     uint32_t n_main = s || o->mtp ? UINT32_MAX : count_main_blocks(p);
     if (!s) s = plan_keys(&b, n_main);
@@ -213,6 +293,9 @@ static const char *source_text(const struct item *item, char buf[64])
     case ITEM_SCALE: snprintf(buf, 64, "scales of FP8, %s, unchanged", scale); break;
     case ITEM_MXFP4: snprintf(buf, 64, "FP4, nibbles permuted"); break;
     case ITEM_IDS: snprintf(buf, 64, "I64, same values"); break;
+    case ITEM_INT4: snprintf(buf, 64, "INT4 codes, rounded from %s", info ? info->name : "?"); break;
+    case ITEM_INT4_SCALE: snprintf(buf, 64, "INT4 scales of 32, E4M3"); break;
+    case ITEM_INT4_ROWS: snprintf(buf, 64, "INT4 scales of rows"); break;
     default: snprintf(buf, 64, "%s%s, unchanged", t->type == GGL_TYPE_FP8 ? "codes of " : "", info ? info->name : "?");
     }
     return buf;

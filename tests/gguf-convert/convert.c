@@ -341,7 +341,7 @@ static void refuses_wrong_use(void **state)
     RUN(2, f.in);
     RUN(2, f.in, f.a, f.b);
     RUN(2, f.in, f.a, "--type", "Q4_K_M");
-    says("this version writes only native");
+    says("this version writes only native and native-int4");
     RUN(2, f.in, f.a, "--split-max-size", "100");
     RUN(2, f.in, f.a, "--threads", "-1");
     RUN(2, f.in, "");

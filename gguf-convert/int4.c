@@ -1,0 +1,173 @@
+/*
+ * Matrices to INT4, and back for comparison.  Rows are independent of each other, so the result does not depend on the
+ * number of threads; only the codes of some rows and the scales of one matrix are in memory at a time.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ggml-lite/threads.h"
+#include "gguf-convert/convert.h"
+
+#define SHARE_BYTES (32u << 10) /* of codes, for a thread at a time: about two milliseconds of work */
+#define GROUP 32
+
+struct int4_encoder {
+    struct ggl_team *team;
+    const struct ggl_tensor *source; /* whose scales these are: */
+    uint8_t *scales;
+    float *row_scales;
+    uint8_t *codes; /* of rows first .. first + n - 1 */
+    float *rows;    /* one a thread */
+    int64_t first, n;
+    bool *spoilt; /* one a thread: it has met a number that is not finite */
+};
+
+enum ggl_status int4_new(int64_t threads, struct int4_encoder **out, struct ggl_error *err)
+{
+    struct int4_encoder *e = calloc(1, sizeof(*e));
+    *out = e;
+    if (!e) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "INT4 encoder");
+    return ggl_team_new((int)threads, &e->team, err);
+}
+
+static void free_buffers(struct int4_encoder *e)
+{
+    free(e->scales);
+    free(e->row_scales);
+    free(e->codes);
+    free(e->rows);
+    free(e->spoilt);
+    e->scales = e->codes = NULL;
+    e->row_scales = e->rows = NULL;
+    e->spoilt = NULL;
+}
+
+void int4_free(struct int4_encoder *e)
+{
+    if (!e) return;
+    free_buffers(e);
+    ggl_team_free(e->team);
+    free(e);
+}
+
+/* ---- encoding */
+
+static enum ggl_status prepare(struct int4_encoder *e, const struct ggl_tensor *t, int64_t most, struct ggl_error *err)
+{
+    size_t n = (size_t)t->ne[0], rows = (size_t)t->ne[1], threads = (size_t)ggl_team_size(e->team);
+    free_buffers(e);
+    e->source = t;
+    e->scales = malloc(rows * (n / GROUP));
+    e->row_scales = malloc(rows * sizeof(float));
+    e->codes = malloc((size_t)most * (n / 2));
+    e->rows = calloc(threads, n * sizeof(float));
+    e->spoilt = calloc(threads, sizeof(*e->spoilt));
+    if (e->scales && e->row_scales && e->codes && e->rows && e->spoilt) return GGL_OK;
+    return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: INT4 scales and buffers", t->name);
+}
+
+static int64_t first_not_finite(const float *x, int64_t n)
+{
+    int64_t i = 0;
+    while (i < n && isfinite(x[i])) i++;
+    return i;
+}
+
+static void encode_share(void *arg, int ith, int nth)
+{
+    struct int4_encoder *e = arg;
+    const int64_t n = e->source->ne[0];
+    float *x = e->rows + ith * n;
+    for (int64_t i = e->n * ith / nth; i < e->n * (ith + 1) / nth; i++) {
+        int64_t row = e->first + i;
+        e->spoilt[ith] = e->spoilt[ith] || !ggl_tensor_decode_row(e->source, 0, row, x) || first_not_finite(x, n) < n;
+        ggl_int4_encode_row(x, NULL, e->codes + i * (n / 2), e->scales + row * (n / GROUP), &e->row_scales[row], n);
+    }
+}
+
+static enum ggl_status check_finite(const struct int4_encoder *e, struct ggl_error *err)
+{
+    const int64_t n = e->source->ne[0];
+    bool any = false;
+    for (int i = 0; i < ggl_team_size(e->team); i++) any = any || e->spoilt[i];
+    for (int64_t row = e->first; any && row < e->first + e->n; row++) {
+        ggl_tensor_decode_row(e->source, 0, row, e->rows);
+        int64_t i = first_not_finite(e->rows, n);
+        if (i == n) continue;
+        return ggl_fail(err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, isnan(e->rows[i]) ? "not a number" : "infinity",
+                        "a finite number", "%s: row %" PRId64 ", element %" PRId64, e->source->name, row, i);
+    }
+    return GGL_OK;
+}
+
+static enum ggl_status emit_codes(struct int4_encoder *e, const struct ggl_tensor *t, emit_sink *sink, void *user,
+                                  struct ggl_error *err)
+{
+    const uint64_t row_bytes = (uint64_t)t->ne[0] / 2;
+    const int64_t most = ggl_team_size(e->team) * (row_bytes < SHARE_BYTES ? (int64_t)(SHARE_BYTES / row_bytes) : 1);
+    enum ggl_status s = prepare(e, t, most < t->ne[1] ? most : t->ne[1], err);
+    for (e->first = 0; e->first < t->ne[1] && !s; e->first += e->n) {
+        e->n = t->ne[1] - e->first < most ? t->ne[1] - e->first : most;
+        if ((s = emit_stopped(err))) break;
+        s = ggl_team_run(e->team, encode_share, e, err);
+        if (!s) s = check_finite(e, err);
+        if (!s) s = sink(user, e->codes, (size_t)e->n * row_bytes, err);
+    }
+    return s;
+}
+
+enum ggl_status int4_emit(struct int4_encoder *e, const struct item *item, emit_sink *sink, void *user,
+                          struct ggl_error *err)
+{
+    const struct ggl_tensor *t = item->source;
+    if (item->kind == ITEM_INT4) return emit_codes(e, t, sink, user, err);
+    if (e->source != t) /* the plan puts the three planes next to each other */
+        return ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: scales before codes", t->name);
+    const void *plane = item->kind == ITEM_INT4_SCALE ? (const void *)e->scales : e->row_scales;
+    return sink(user, plane, (size_t)item->bytes, err);
+}
+
+/* ---- comparing */
+
+/* Whether another code than this one would be nearer to x; ties, and the rounding of what decided, are let pass. */
+static bool has_nearer(double x, double d, int code)
+{
+    static const double levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+    double error = fabs(x - d * levels[code]) * 0.9999;
+    return (code > 0 && fabs(x - d * levels[code - 1]) < error) || (code < 15 && fabs(x - d * levels[code + 1]) < error);
+}
+
+/* One group; its squared error and power, or false. */
+static bool compare_group(const float *x, const uint8_t *codes, double d, double *error, double *power)
+{
+    float y[GROUP];
+    uint8_t one = 0x38; /* scale 1 */
+    ggl_int4_decode_row(codes, &one, 1, y, GROUP);
+    *error = *power = 0;
+    for (int i = 0; i < GROUP; i++) {
+        double e = (double)x[i] - d * (double)y[i];
+        int code = i < GROUP / 2 ? codes[i] & 15 : codes[i - GROUP / 2] >> 4;
+        if (!isfinite(e) || has_nearer(x[i], d, code)) return false;
+        *error += e * e;
+        *power += (double)x[i] * (double)x[i];
+    }
+    return true;
+}
+
+bool int4_compare_row(const struct ggl_tensor *t, int64_t row, const float *x, struct int4_stats *stats)
+{
+    const uint8_t *codes = ggl_tensor_slice(t, 0) + (uint64_t)row * t->row_bytes;
+    const uint8_t *scales = ggl_tensor_scale_slice(t, 0) + (uint64_t)row * t->scale_row_bytes;
+    const double row_scale = (double)ggl_tensor_row_scales(t, 0)[row];
+    for (int64_t g = 0; g < t->ne[0] / GROUP; g++) {
+        double error, power, d = row_scale * (double)ggl_e4m3_to_f32(scales[g]);
+        if (!compare_group(x + g * GROUP, codes + g * GROUP / 2, d, &error, &power)) return false;
+        stats->error += error;
+        stats->power += power;
+        double relative = power > 0 ? sqrt(error / power) : 0;
+        if (relative > stats->worst) stats->worst = relative, stats->worst_row = row, stats->worst_input = g * GROUP;
+    }
+    return true;
+}
