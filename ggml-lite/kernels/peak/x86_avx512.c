@@ -10,5 +10,8 @@ uint64_t ggl_read_bandwidth_avx512(const void *data, int64_t bytes)
     for (int64_t i = 0; i < bytes; i += 256)
         for (int l = 0; l < 4; l++) sum[l] = _mm512_add_epi64(sum[l], _mm512_load_si512(p + i + 64 * l));
     sum[0] = _mm512_add_epi64(_mm512_add_epi64(sum[0], sum[1]), _mm512_add_epi64(sum[2], sum[3]));
-    return (uint64_t)_mm512_reduce_add_epi64(sum[0]);
+    uint64_t word[8], total = 0;
+    _mm512_storeu_si512(word, sum[0]);
+    for (int i = 0; i < 8; i++) total += word[i]; /* the intrinsic for this adds signed numbers */
+    return total;
 }

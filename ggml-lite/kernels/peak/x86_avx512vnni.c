@@ -14,6 +14,9 @@ uint32_t ggl_int8_peak_avx512(uint8_t a, int8_t b, int64_t rounds, int64_t *macs
         for (int i = 0; i < SUMS; i++) sum[i] = _mm512_dpbusd_epi32(sum[i], x, y);
     }
     for (int i = 1; i < SUMS; i++) sum[0] = _mm512_add_epi32(sum[0], sum[i]);
+    uint32_t word[16], total = 0;
+    _mm512_storeu_si512(word, sum[0]);
+    for (int i = 0; i < 16; i++) total += word[i];
     *macs = rounds * SUMS * 64;
-    return (uint32_t)_mm512_reduce_add_epi32(sum[0]);
+    return total;
 }
