@@ -15,7 +15,8 @@
 #include "kernels/kernels.h"
 #include "ggml-lite/src/pack_impl.h"
 
-enum { MAX_N = 4096, MAX_BLOCKS = MAX_N / 32, MAX_TOKENS = 20, ROWS = 16, EXTRA = 3, CANARY = 0x7f };
+enum { MAX_N = 4096, MAX_BLOCKS = MAX_N / 32, MAX_TOKENS = 20, ROWS = 16, MAX_ROWS = 9 * ROWS, EXTRA = 3,
+       CANARY = 0x7f };
 
 /* ---- numbers, and memory before an unmapped page */
 
@@ -54,7 +55,7 @@ static void guarded_free(struct guarded *g)
     munmap(g->base, g->bytes);
 }
 
-/* ---- a matrix of 16 rows, taken apart: the panel is made from it here, by the words of panel.h */
+/* ---- a matrix, taken apart: its panels are made from it here, by the words of panel.h */
 
 static const uint8_t plain_levels[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 static const uint8_t uneven_levels[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 152, 165, 180, 196, 216, 240};
@@ -71,9 +72,9 @@ static const struct kind {
 enum { N_KINDS = sizeof(kinds) / sizeof(*kinds) };
 
 static struct {
-    uint8_t code[ROWS][MAX_N];
-    float scale[ROWS][MAX_BLOCKS]; /* as it is multiplied */
-    float row_scale[ROWS];
+    uint8_t code[MAX_ROWS][MAX_N];
+    float scale[MAX_ROWS][MAX_BLOCKS]; /* as it is multiplied */
+    float row_scale[MAX_ROWS];
 } m;
 
 /* How the numbers are drawn: anything; all as large as possible, which saturates what can saturate. */
@@ -109,31 +110,37 @@ static void put_code(const struct kind *k, uint8_t *codes, int row, int i, uint8
     else codes[i % 16 / 4 * 64 + 4 * row + i % 4] |= (uint8_t)(i < 16 ? code : code << 4);
 }
 
-/* Fill m and the panel of n inputs that ends at `end`; returns the panel. */
-static uint8_t *make_panel(const struct kind *k, int64_t n, enum draw draw, uint8_t *end)
+/* Fill m from row `first` on and one panel. */
+static void make_panel(const struct kind *k, int64_t n, enum draw draw, int first, uint8_t *panel, int64_t bytes)
 {
     static const int scale_bytes[] = {[GGL_PANEL_Q8] = 32, [GGL_PANEL_X8] = 64, [GGL_PANEL_T4] = 32, [GGL_PANEL_I4] = 16};
     int64_t head = scale_bytes[k->format.kind], block_bytes = head + (k->most > 15 ? 512 : 256);
-    int64_t bytes = n / 32 * block_bytes + (k->format.kind == GGL_PANEL_I4 ? 64 : 0);
-    assert_int_equal(ggl_panel_bytes(k->format.kind, n), bytes);
-    uint8_t *panel = end - bytes;
+    assert_int_equal(bytes, n / 32 * block_bytes + (k->format.kind == GGL_PANEL_I4 ? 64 : 0));
     memset(panel, 0, (size_t)bytes);
     for (int r = 0; r < ROWS; r++) {
         for (int64_t b = 0; b < n / 32; b++) {
             uint8_t *block = panel + b * block_bytes;
-            put_scale(k, block, r, &m.scale[r][b]);
+            put_scale(k, block, r, &m.scale[first + r][b]);
             for (int i = 0; i < 32; i++) {
                 uint8_t code = draw_code(k, draw);
-                m.code[r][32 * b + i] = code;
+                m.code[first + r][32 * b + i] = code;
                 put_code(k, block + head, r, i, code);
             }
         }
-        m.row_scale[r] = 1;
+        m.row_scale[first + r] = 1;
         if (k->format.kind != GGL_PANEL_I4) continue;
-        m.row_scale[r] = random_scale();
-        memcpy(panel + bytes - 64 + 4 * r, &m.row_scale[r], 4);
+        m.row_scale[first + r] = random_scale();
+        memcpy(panel + bytes - 64 + 4 * r, &m.row_scale[first + r], 4);
     }
-    return panel;
+}
+
+/* Fill m and the panels of n inputs that end at `end`; returns the first. */
+static uint8_t *make_panels(const struct kind *k, int64_t n, int n_rows, enum draw draw, uint8_t *end)
+{
+    int64_t bytes = ggl_panel_bytes(k->format.kind, n);
+    int n_panels = (n_rows + ROWS - 1) / ROWS;
+    for (int i = 0; i < n_panels; i++) make_panel(k, n, draw, i * ROWS, end - (n_panels - i) * bytes, bytes);
+    return end - n_panels * bytes;
 }
 
 /* Rows of activations that end at `end`, `stride` bytes apart. */
@@ -212,12 +219,12 @@ static const char *compare(const struct kind *k, const struct shape *s, const in
 
 static void check(struct level *l, const struct kind *k, const struct shape *s)
 {
-    int64_t stride = ggl_act_q8_bytes(s->n) + (s->tokens % 3 ? 0 : 64), y_stride = s->tokens % 2 ? ROWS + 5 : s->rows;
+    int64_t stride = ggl_act_q8_bytes(s->n) + (s->tokens % 3 ? 0 : 64), y_stride = s->tokens % 2 ? s->rows + 5 : s->rows;
     size_t y_floats = (size_t)((s->tokens - 1) * y_stride + s->rows);
     int32_t index[MAX_TOKENS];
-    struct guarded gp = guarded_new((size_t)ggl_panel_bytes(k->format.kind, s->n));
+    struct guarded gp = guarded_new((size_t)((s->rows + ROWS - 1) / ROWS * ggl_panel_bytes(k->format.kind, s->n)));
     struct guarded gx = guarded_new((size_t)((s->tokens + EXTRA) * stride)), gy = guarded_new(y_floats * 4);
-    const uint8_t *panel = make_panel(k, s->n, s->draw, gp.end);
+    const uint8_t *panel = make_panels(k, s->n, s->rows, s->draw, gp.end);
     const int8_t *x = make_activations(s->n, s->tokens + EXTRA, stride, s->draw, gx.end);
     float *y = (float *)(void *)gy.end - y_floats;
     memset(gy.base, CANARY, (size_t)(gy.end - gy.base));
@@ -235,17 +242,22 @@ static void check(struct level *l, const struct kind *k, const struct shape *s)
     guarded_free(&gy);
 }
 
-/* All token and row counts on short rows, all row lengths with a few of them, and the largest sums there are. */
+/* All token and row counts of a panel on short rows, several panels, all row lengths, and the largest sums there are. */
 static void check_kind(struct level *l, const struct kind *k)
 {
     for (int64_t tokens = 1; tokens <= MAX_TOKENS; tokens++)
         for (int rows = 1; rows <= ROWS; rows++)
             check(l, k, &(struct shape){tokens % 2 ? 32 : 96, tokens, rows, rows % 2 == 1, ANY});
+    static const int many[] = {17, 32, 33, 48, 63, 64, 65, 79, 96, 127, 128, 130, MAX_ROWS};
+    for (int64_t tokens = 1; tokens <= MAX_TOKENS; tokens++)
+        for (size_t i = 0; i < sizeof(many) / sizeof(*many); i++)
+            check(l, k, &(struct shape){tokens % 3 ? 32 : 160, tokens, many[i], i % 2 == 1, ANY});
     for (int64_t n = 32; n <= MAX_N; n += 32)
         check(l, k, &(struct shape){n, n / 32 % 5 + 1, n % 64 ? ROWS : 13, n % 128 == 0, ANY});
     check(l, k, &(struct shape){MAX_N, MAX_TOKENS, ROWS, false, ANY});
+    check(l, k, &(struct shape){MAX_N, 7, 5 * ROWS - 1, true, ANY});
     for (int draw = LARGEST; draw <= SMALLEST; draw++)
-        for (int64_t tokens = 1; tokens <= 4; tokens++) check(l, k, &(struct shape){128, tokens, ROWS, false, (enum draw)draw});
+        for (int64_t tokens = 1; tokens <= 4; tokens++) check(l, k, &(struct shape){128, tokens, 4 * ROWS, false, (enum draw)draw});
 }
 
 static void every_level(void **state)
