@@ -75,7 +75,8 @@ void fp4_encode(uint64_t n)
 static const float *read_importance(const char *path, uint64_t n)
 {
     size_t size;
-    const float *w = (const float *)(const void *)cli_read_file(&cli, path, &size);
+    static const float *w;
+    w = (const float *)(const void *)cli_read_file(&cli, path, &size);
     if (size / sizeof(float) != n || size % sizeof(float))
         cli_die(&cli, EXIT_DATA, "%s: %zu bytes, expected %" PRIu64 " float32, one an element of a row", path, size, n);
     for (uint64_t i = 0; i < n; i++)
@@ -88,9 +89,8 @@ void int4_encode(uint64_t n, const char *imatrix)
 {
     uint64_t done = 0;
     static struct bytes scales, row_scales;
-    static const float *importance;
+    const float *importance = imatrix ? read_importance(imatrix, n) : NULL;
     float row_scale;
-    importance = imatrix ? read_importance(imatrix, n) : NULL;
     float *x = quant_alloc(n, sizeof(float));
     uint8_t *codes = quant_alloc(n / 2, 1);
     for (; read_rows(x, n, 1, done); done++) {
