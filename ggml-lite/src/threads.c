@@ -48,7 +48,7 @@ struct ggl_team {
     void *arg;
     uint64_t job;  /* counts the runs */
     int running;   /* members still inside the current job */
-    bool quit, busy;
+    bool quit, busy, ready;
     /* the barrier: the last to arrive opens the next generation */
     atomic_int arrived;
     atomic_uint generation;
@@ -89,6 +89,19 @@ static void run_job(struct member *m, ggl_team_fn *fn, void *arg)
 #endif
 }
 
+#ifdef GGL_HAVE_OPENMP
+/* What OpenMP really gives: its environment variables may leave fewer threads than asked for, whatever else
+ * is set, and a barrier would wait for the missing ones for ever. */
+static int threads_given(int n)
+{
+    int given = 1;
+    omp_set_dynamic(0);
+#pragma omp parallel num_threads(n)
+    if (omp_get_thread_num() == 0) given = omp_get_num_threads();
+    return given;
+}
+#endif
+
 static void *member_main(void *p)
 {
     struct member *m = p;
@@ -96,9 +109,11 @@ static void *member_main(void *p)
     uint64_t seen = 0;
     fesetenv(FE_DFL_ENV); /* a new thread inherits its creator's rounding mode and traps */
 #ifdef GGL_HAVE_OPENMP
-    omp_set_dynamic(0); /* fewer threads than asked for would wait at the barrier for ever */
+    team->n = threads_given(team->n);
 #endif
     pthread_mutex_lock(&team->lock);
+    team->ready = true;
+    pthread_cond_broadcast(&team->done);
     for (;;) {
         while (!team->quit && team->job == seen) pthread_cond_wait(&team->wake, &team->lock);
         if (team->quit) break;
@@ -145,6 +160,10 @@ static enum ggl_status start_members(struct ggl_team *team, struct ggl_error *er
             return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: cannot start thread %d of %d",
                             team->n_members + 1, n);
     }
+    pthread_mutex_lock(&team->lock);
+    while (!team->ready)
+        pthread_cond_wait(&team->done, &team->lock); /* the size is known then */
+    pthread_mutex_unlock(&team->lock);
     return GGL_OK;
 }
 
