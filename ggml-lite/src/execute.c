@@ -4,7 +4,6 @@
  */
 #include "graph_impl.h"
 
-#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -12,27 +11,28 @@ struct execution {
     const struct ggl_graph *g;
     int64_t n_tokens, pos;
     const atomic_bool *cancel;
-    atomic_int last; /* the node after which all stop: thread 0 lowers it before a barrier of that very node, so that a
-                        thread which is still before the node comes to the barrier too */
+    atomic_bool stop;
 };
 
 static void tap_node(struct execution *e, const struct ggl_node *node, const struct ggl_run *run)
 {
     if (!node->name[0] || !e->g->tap) return;
-    if (run->ith == 0 && atomic_load(&e->last) > node->index) e->g->tap(e->g->tap_user, node, e->n_tokens, e->pos);
+    if (run->ith == 0 && !ggl_run_cancelled(run)) e->g->tap(e->g->tap_user, node, e->n_tokens, e->pos);
     ggl_team_barrier(e->g->team);
 }
 
+/* A cancelled run still meets at every barrier: threads that left at different nodes would wait for ever. */
 static void run_node(struct execution *e, const struct ggl_node *node, struct ggl_run *run)
 {
     run->scratch = e->g->arena + node->scratch_offset;
     for (int phase = 0; phase < node->op->n_phases; phase++) {
-        node->op->run(node, run, phase);
-        if (run->ith == 0 && ggl_run_cancelled(run)) atomic_store(&e->last, node->index);
+        if (!ggl_run_cancelled(run)) node->op->run(node, run, phase);
         ggl_team_barrier(e->g->team);
     }
     tap_node(e, node, run);
 }
+
+/* ---- profile */
 
 static double now(void)
 {
@@ -59,8 +59,7 @@ static void time_node(struct execution *e, const struct ggl_node *node, struct g
     run->scratch = e->g->arena + node->scratch_offset;
     double start = now();
     for (int phase = 0; phase < node->op->n_phases; phase++) {
-        node->op->run(node, run, phase);
-        if (ggl_run_cancelled(run)) atomic_store(&e->last, node->index);
+        if (!ggl_run_cancelled(run)) node->op->run(node, run, phase);
         double done = now();
         ggl_team_barrier(e->g->team);
         double after = now();
@@ -71,14 +70,23 @@ static void time_node(struct execution *e, const struct ggl_node *node, struct g
     tap_node(e, node, run);
 }
 
+/* ---- running */
+
 static void run_thread(void *arg, int ith, int nth)
 {
     struct execution *e = arg;
-    struct ggl_run run = {ith, nth, e->n_tokens, e->pos, e->cancel, NULL, &e->g->kernels};
+    struct ggl_run run = {ith, nth, e->n_tokens, e->pos, e->cancel, &e->stop, NULL, &e->g->kernels};
     void (*run_one)(struct execution *, const struct ggl_node *, struct ggl_run *) =
         ith == 0 && e->g->profile ? time_node : run_node;
-    for (int i = 0; i < e->g->n_nodes && i <= atomic_load(&e->last); i++)
+    for (int i = 0; i < e->g->n_nodes; i++)
         if (e->g->nodes[i]->op) run_one(e, e->g->nodes[i], &run);
+}
+
+static const struct ggl_node *unbound_input(const struct ggl_graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (!g->nodes[i]->op && !g->nodes[i]->data && g->nodes[i]->last_use > i) return g->nodes[i];
+    return NULL;
 }
 
 enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t pos, const atomic_bool *cancel,
@@ -87,11 +95,12 @@ enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t
     if (!g->arena || n_tokens < 1 || n_tokens > g->n_tokens_max || pos < 0)
         return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph: %lld tokens at %lld",
                         (long long)n_tokens, (long long)pos);
-    struct execution e = {g, n_tokens, pos, cancel, INT_MAX};
+    if (unbound_input(g))
+        return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph: input %d has no data",
+                        unbound_input(g)->index);
+    struct execution e = {g, n_tokens, pos, cancel, false};
     enum ggl_status s = ggl_team_run(g->team, run_thread, &e, err);
     if (s) return s;
-    /* A thread may have seen the flag and left its last work undone after thread 0 looked for the last time. */
-    if (atomic_load(&e.last) != INT_MAX || (cancel && atomic_load(cancel)))
-        return ggl_fail(err, GGL_ERR_CANCELLED, NULL, GGL_NO_OFFSET, NULL, NULL, "cancelled");
+    if (atomic_load(&e.stop)) return ggl_fail(err, GGL_ERR_CANCELLED, NULL, GGL_NO_OFFSET, NULL, NULL, "cancelled");
     return GGL_OK;
 }

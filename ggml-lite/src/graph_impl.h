@@ -16,7 +16,8 @@ struct ggl_run {
     int ith, nth;
     int64_t n_tokens;
     int64_t pos;               /* of the first token */
-    const atomic_bool *cancel; /* may be NULL */
+    const atomic_bool *cancel; /* the host's flag; may be NULL */
+    atomic_bool *stop;         /* this run's: set by the first thread that saw the host's */
     uint8_t *scratch;          /* shared by the team, as large as the op asked for */
     const struct ggl_kernels *k;
 };
@@ -98,9 +99,13 @@ static inline float *ggl_f32_out(const struct ggl_node *node, int64_t t)
     return (float *)(void *)node->data + t * node->width;
 }
 
+/* Whoever sees the host's flag tells the others before it leaves work out, so after the next barrier all know
+ * that the rows may be incomplete, even if the host takes the flag back. */
 static inline bool ggl_run_cancelled(const struct ggl_run *run)
 {
-    return run->cancel && atomic_load_explicit(run->cancel, memory_order_relaxed);
+    if (run->cancel && atomic_load_explicit(run->cancel, memory_order_relaxed))
+        atomic_store_explicit(run->stop, true, memory_order_relaxed);
+    return atomic_load_explicit(run->stop, memory_order_relaxed);
 }
 
 #endif

@@ -92,8 +92,8 @@ struct ggl_node *ggl_attention(struct ggl_graph *g, struct ggl_node *q, struct g
                                struct ggl_node *selected, struct ggl_node *entries, const struct ggl_attention *a)
 {
     if (!q || !rows) return NULL;
-    if (q->width != (int64_t)a->n_head * a->n_dim || rows->width != (int64_t)a->format.bytes || a->window < 1 ||
-        (a->ratio && (!entries || !a->entries)))
+    if (q->width != (int64_t)a->n_head * a->n_dim || rows->elem != GGL_ELEM_U8 ||
+        rows->width != (int64_t)a->format.bytes || a->window < 1 || (a->ratio && (!entries || !a->entries)))
         return ggl_graph_refuse(g, "attention", "shapes");
     struct ggl_node *node = ggl_node_new(g, &op_attention, GGL_ELEM_F32, q->width, 4,
                                          (struct ggl_node *[]){q, rows, selected, entries});

@@ -30,7 +30,8 @@ static const struct ggl_op op_embed = {"embed", 1, NULL, run_embed};
 struct ggl_node *ggl_embed(struct ggl_graph *g, const struct ggl_tensor *table, struct ggl_node *ids, int repeat)
 {
     if (!ids) return NULL;
-    if (ids->elem != GGL_ELEM_I32 || ids->width != 1) return ggl_graph_refuse(g, "embed", "ids must be i32 [1, T]");
+    if (ids->elem != GGL_ELEM_I32 || ids->width != 1 || repeat < 1)
+        return ggl_graph_refuse(g, "embed", "ids must be i32 [1, T]");
     struct ggl_node *node = ggl_node_new(g, &op_embed, GGL_ELEM_F32, table->ne[0] * repeat, 1, &ids);
     if (node) node->p.mat.w = table, node->p.mat.repeat = repeat;
     return node;
@@ -77,7 +78,8 @@ struct ggl_node *ggl_rope(struct ggl_graph *g, struct ggl_node *x, struct ggl_no
                           bool inverse)
 {
     if (!x || !table) return NULL;
-    if (n_rope > n_dim || x->width % n_dim || table->width != n_rope) return ggl_graph_refuse(g, "rope", "shapes");
+    if (n_dim < 1 || n_rope > n_dim || n_rope % 2 || x->width % n_dim || table->width != n_rope)
+        return ggl_graph_refuse(g, "rope", "shapes");
     struct ggl_node *node = ggl_node_new(g, &op_rope, GGL_ELEM_F32, x->width, 2, (struct ggl_node *[]){x, table});
     if (node) node->p.rope.n_dim = n_dim, node->p.rope.n_rope = n_rope, node->p.rope.inverse = inverse;
     return node;
@@ -102,7 +104,7 @@ struct ggl_node *ggl_rms_norm(struct ggl_graph *g, struct ggl_node *x, const flo
 {
     if (!x) return NULL;
     if (!group) group = x->width;
-    if (x->width % group) return ggl_graph_refuse(g, "rms_norm", "groups must divide the row");
+    if (group < 1 || x->width % group) return ggl_graph_refuse(g, "rms_norm", "groups must divide the row");
     struct ggl_node *node = ggl_node_new(g, &op_rms_norm, GGL_ELEM_F32, x->width, 1, &x);
     if (node) node->p.norm.w = w, node->p.norm.group = group, node->p.norm.eps = eps;
     return node;
@@ -135,7 +137,8 @@ static const struct ggl_op op_mul_mat = {"mul_mat", 1, mul_mat_scratch, run_mul_
 struct ggl_node *ggl_mul_mat(struct ggl_graph *g, const struct ggl_tensor *w, struct ggl_node *x, int repeat)
 {
     if (!x) return NULL;
-    if (x->elem != GGL_ELEM_F32 || x->width != w->ne[0] * repeat) return ggl_graph_refuse(g, "mul_mat", w->name);
+    if (x->elem != GGL_ELEM_F32 || repeat < 1 || x->width != w->ne[0] * repeat)
+        return ggl_graph_refuse(g, "mul_mat", w->name);
     struct ggl_node *node = ggl_node_new(g, &op_mul_mat, GGL_ELEM_F32, w->ne[1] * repeat, 1, &x);
     if (node) node->p.mat.w = w, node->p.mat.repeat = repeat;
     return node;
@@ -163,7 +166,8 @@ static const struct ggl_op op_mul_mat_grouped = {"mul_mat_grouped", 1, mul_mat_s
 struct ggl_node *ggl_mul_mat_grouped(struct ggl_graph *g, const struct ggl_tensor *w, struct ggl_node *x, int groups)
 {
     if (!x) return NULL;
-    if (x->width != w->ne[0] * groups || w->ne[1] % groups) return ggl_graph_refuse(g, "mul_mat_grouped", w->name);
+    if (x->elem != GGL_ELEM_F32 || groups < 1 || x->width != w->ne[0] * groups || w->ne[1] % groups)
+        return ggl_graph_refuse(g, "mul_mat_grouped", w->name);
     struct ggl_node *node = ggl_node_new(g, &op_mul_mat_grouped, GGL_ELEM_F32, w->ne[1], 1, &x);
     if (node) node->p.mat.w = w, node->p.mat.repeat = groups;
     return node;

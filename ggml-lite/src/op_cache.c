@@ -50,7 +50,7 @@ void ggl_ring_store(struct ggl_graph *g, struct ggl_node *rows, const struct ggl
                     struct ggl_node *after)
 {
     if (!rows || !after) return;
-    if (ring->capacity < 2 * keep || ring->row_bytes != (uint32_t)rows->width) {
+    if (rows->elem != GGL_ELEM_U8 || ring->capacity < 2 * keep || ring->row_bytes != (uint32_t)rows->width) {
         ggl_graph_refuse(g, "ring_store", "the ring does not fit");
         return;
     }

@@ -84,6 +84,7 @@ static const struct ggl_op op_pre = {"hc_pre", 1, NULL, run_pre};
 struct ggl_node *ggl_hc_pre(struct ggl_graph *g, struct ggl_node *h, struct ggl_node *mix, int hc)
 {
     if (!h || !mix) return NULL;
+    if (hc < 1 || h->width % hc || mix->width < hc) return ggl_graph_refuse(g, "hc_pre", "shapes");
     struct ggl_node *node = ggl_node_new(g, &op_pre, GGL_ELEM_F32, h->width / hc, 2, (struct ggl_node *[]){h, mix});
     if (node) node->p.hc.hc = hc;
     return node;
@@ -107,7 +108,8 @@ static const struct ggl_op op_post = {"hc_post", 1, NULL, run_post};
 struct ggl_node *ggl_hc_post(struct ggl_graph *g, struct ggl_node *x, struct ggl_node *h, struct ggl_node *mix, int hc)
 {
     if (!x || !h || !mix) return NULL;
-    if (x->width * hc != h->width) return ggl_graph_refuse(g, "hc_post", "shapes");
+    if (hc < 1 || x->width * hc != h->width || mix->width != (2 + (int64_t)hc) * hc)
+        return ggl_graph_refuse(g, "hc_post", "shapes");
     struct ggl_node *node = ggl_node_new(g, &op_post, GGL_ELEM_F32, h->width, 3, (struct ggl_node *[]){x, h, mix});
     if (node) node->p.hc.hc = hc;
     return node;

@@ -232,7 +232,8 @@ struct ggl_node *ggl_index_select(struct ggl_graph *g, struct ggl_node *query, s
                                   struct ggl_row_format format, int heads, int top_k, int ratio, float scale)
 {
     if (!query || !weights || !entries) return NULL;
-    if (weights->width != heads || query->width != (int64_t)heads * format.bytes || top_k < 1 || ratio < 1)
+    if (weights->width != heads || query->elem != GGL_ELEM_U8 || query->width != (int64_t)heads * format.bytes ||
+        top_k < 1 || ratio < 1)
         return ggl_graph_refuse(g, "index_select", "shapes");
     struct ggl_node *node = ggl_node_new(g, &op_select, GGL_ELEM_I32, 1 + (int64_t)top_k, 3,
                                          (struct ggl_node *[]){query, weights, entries});

@@ -146,7 +146,7 @@ struct ggl_node *ggl_moe(struct ggl_graph *g, struct ggl_node *x, struct ggl_nod
     if (!x || !experts || !gains) return NULL;
     if (x->width != gate->ne[0] || down->ne[0] != gate->ne[1] || down->ne[1] != x->width || up->ne[0] != gate->ne[0] ||
         up->ne[1] != gate->ne[1] || up->ne[2] != gate->ne[2] || down->ne[2] != gate->ne[2] ||
-        (shared && shared->width != x->width))
+        (shared && shared->width != x->width) || experts->elem != GGL_ELEM_I32 || gains->width != experts->width)
         return ggl_graph_refuse(g, "moe", gate->name);
     struct ggl_node *node = ggl_node_new(g, &op_moe, GGL_ELEM_F32, x->width, 4,
                                          (struct ggl_node *[]){x, experts, gains, shared});

@@ -68,6 +68,8 @@ static const struct ggl_op op_gains = {"router_gains", 1, NULL, run_gains};
 struct ggl_node *ggl_router_gains(struct ggl_graph *g, struct ggl_node *score, struct ggl_node *experts, float scale)
 {
     if (!score || !experts) return NULL;
+    if (experts->elem != GGL_ELEM_I32 || experts->width > score->width)
+        return ggl_graph_refuse(g, "router_gains", "shapes");
     struct ggl_node *node = ggl_node_new(g, &op_gains, GGL_ELEM_F32, experts->width, 2, (struct ggl_node *[]){score, experts});
     if (node) node->p.router.scale = scale;
     return node;

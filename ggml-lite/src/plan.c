@@ -56,24 +56,27 @@ static bool row_bytes(const struct ggl_graph *g, const struct ggl_node *node, ui
            ggl_mul_u64(*bytes, (uint64_t)g->n_tokens_max, bytes) && ggl_align_u64(*bytes, ALIGN, bytes);
 }
 
-static bool plan_nodes(struct ggl_graph *g, int nth, struct plan *p)
+/* keep: the nodes get their places; otherwise only the size matters. */
+static bool plan_nodes(struct ggl_graph *g, int nth, bool keep, struct plan *p)
 {
     for (int i = 0; i < g->n_nodes; i++) {
         struct ggl_node *node = g->nodes[i];
-        uint64_t bytes;
+        uint64_t bytes, offset = 0, scratch_offset = 0;
         if (!node->op) continue;
         if (!row_bytes(g, node, &bytes)) return false;
-        if (bytes && !place(p, bytes, i, node->last_use, &node->offset)) return false;
+        if (bytes && !place(p, bytes, i, node->last_use, &offset)) return false;
         if (node->op->scratch) {
             bytes = node->op->scratch(node, g->n_tokens_max, nth);
             if (!ggl_align_u64(bytes, ALIGN, &bytes)) return false;
-            if (bytes && !place(p, bytes, i, i, &node->scratch_offset)) return false;
+            if (bytes && !place(p, bytes, i, i, &scratch_offset)) return false;
         }
+        if (keep) node->offset = offset, node->scratch_offset = scratch_offset;
     }
     return true;
 }
 
-enum ggl_status ggl_graph_arena_bytes(struct ggl_graph *g, int n_threads, uint64_t *bytes, struct ggl_error *err)
+static enum ggl_status lay_out(struct ggl_graph *g, int n_threads, bool keep, uint64_t *bytes,
+                               struct ggl_error *err)
 {
     if (g->err.status) {
         if (err) *err = g->err;
@@ -81,17 +84,23 @@ enum ggl_status ggl_graph_arena_bytes(struct ggl_graph *g, int n_threads, uint64
     }
     struct plan p = {.blocks = calloc(2 * (size_t)g->n_nodes + 1, sizeof(struct block))};
     if (!p.blocks) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "graph plan: out of memory");
-    bool ok = plan_nodes(g, n_threads, &p);
+    bool ok = plan_nodes(g, n_threads, keep, &p);
     free(p.blocks);
     *bytes = p.end;
     if (!ok) return ggl_fail(err, GGL_ERR_LIMIT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph plan: arena too large");
     return GGL_OK;
 }
 
+enum ggl_status ggl_graph_arena_bytes(struct ggl_graph *g, int n_threads, uint64_t *bytes,
+                                      struct ggl_error *err)
+{
+    return lay_out(g, n_threads, false, bytes, err);
+}
+
 enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struct ggl_error *err)
 {
-    uint64_t bytes;
-    enum ggl_status s = ggl_graph_arena_bytes(g, ggl_team_size(team), &bytes, err);
+    uint64_t bytes = 0;
+    enum ggl_status s = lay_out(g, ggl_team_size(team), true, &bytes, err);
     if (s) return s;
     free(g->arena);
     g->arena = aligned_alloc(ALIGN, bytes ? bytes : ALIGN);

@@ -22,7 +22,7 @@
 #include <hwloc.h>
 #endif
 
-#define SPINS_BEFORE_YIELD 4000
+#define SPINS_BEFORE_YIELD 1000 /* some tens of microseconds: longer than a barrier should take, shorter than a time slice */
 #define MAX_THREADS        1024
 
 #ifdef GGL_HAVE_OPENMP
@@ -39,6 +39,7 @@ struct member {
 
 struct ggl_team {
     int n;
+    int spins; /* at a barrier, before giving the processor away; none when members outnumber processors */
     pid_t pid;
     struct member *members; /* our own threads */
     int n_members;
@@ -48,11 +49,19 @@ struct ggl_team {
     void *arg;
     uint64_t job;  /* counts the runs */
     int running;   /* members still inside the current job */
-    bool quit, busy;
+    bool quit, busy, ready;
     /* the barrier: the last to arrive opens the next generation */
     atomic_int arrived;
     atomic_uint generation;
 };
+
+static int allowed_cpus(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
 
 static void relax(void)
 {
@@ -73,7 +82,7 @@ void ggl_team_barrier(struct ggl_team *team)
         return;
     }
     for (int i = 0; atomic_load_explicit(&team->generation, memory_order_acquire) == generation; i++) {
-        if (i < SPINS_BEFORE_YIELD) relax();
+        if (i < team->spins) relax();
         else sched_yield();
     }
 }
@@ -89,6 +98,19 @@ static void run_job(struct member *m, ggl_team_fn *fn, void *arg)
 #endif
 }
 
+#ifdef GGL_HAVE_OPENMP
+/* What OpenMP really gives: its environment variables may leave fewer threads than asked for, whatever else
+ * is set, and a barrier would wait for the missing ones for ever. */
+static int threads_given(int n)
+{
+    int given = 1;
+    omp_set_dynamic(0);
+#pragma omp parallel num_threads(n)
+    if (omp_get_thread_num() == 0) given = omp_get_num_threads();
+    return given;
+}
+#endif
+
 static void *member_main(void *p)
 {
     struct member *m = p;
@@ -96,9 +118,11 @@ static void *member_main(void *p)
     uint64_t seen = 0;
     fesetenv(FE_DFL_ENV); /* a new thread inherits its creator's rounding mode and traps */
 #ifdef GGL_HAVE_OPENMP
-    omp_set_dynamic(0); /* fewer threads than asked for would wait at the barrier for ever */
+    team->n = threads_given(team->n);
 #endif
     pthread_mutex_lock(&team->lock);
+    team->ready = true;
+    pthread_cond_broadcast(&team->done);
     for (;;) {
         while (!team->quit && team->job == seen) pthread_cond_wait(&team->wake, &team->lock);
         if (team->quit) break;
@@ -145,6 +169,10 @@ static enum ggl_status start_members(struct ggl_team *team, struct ggl_error *er
             return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: cannot start thread %d of %d",
                             team->n_members + 1, n);
     }
+    pthread_mutex_lock(&team->lock);
+    while (!team->ready)
+        pthread_cond_wait(&team->done, &team->lock); /* the size is known then */
+    pthread_mutex_unlock(&team->lock);
     return GGL_OK;
 }
 
@@ -159,6 +187,7 @@ enum ggl_status ggl_team_new(int n, struct ggl_team **out, struct ggl_error *err
     struct ggl_team *team = calloc(1, sizeof(*team));
     if (!team) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: out of memory");
     team->n = n;
+    team->spins = n <= allowed_cpus() ? SPINS_BEFORE_YIELD : 0;
     team->pid = getpid();
     pthread_mutex_init(&team->lock, NULL);
     pthread_cond_init(&team->wake, NULL);
@@ -191,14 +220,6 @@ void ggl_team_free(struct ggl_team *team)
 int ggl_team_size(const struct ggl_team *team)
 {
     return team->n;
-}
-
-static int allowed_cpus(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (int)n : 1;
 }
 
 /* Cores, not hardware threads: two threads of one core share the units that kernels saturate. */

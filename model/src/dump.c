@@ -16,12 +16,14 @@ struct ggl_dump {
     char name[32];
     ggl_dump_fn *fn;
     void *user;
+    float *row; /* room for one row, decoded */
 };
 
 void ggl_dump_free(struct ggl_dump *list)
 {
     while (list) {
         struct ggl_dump *next = list->next;
+        free(list->row);
         free(list);
         list = next;
     }
@@ -43,16 +45,16 @@ static int layer_of(const struct ggl_session *s, const char *name)
 }
 
 static void dump_rows(const struct ggl_dump *d, const struct ggl_row_format *f, const struct ggl_row_list *list,
-                      int64_t first, int64_t n, float *row)
+                      int64_t first, int64_t n)
 {
     for (int64_t i = first; i < first + n; i++) {
-        ggl_row_decode(f, ggl_list_row(list, i), row);
-        d->fn(d->user, d->name, i, row, f->n_dim);
+        ggl_row_decode(f, ggl_list_row(list, i), d->row);
+        d->fn(d->user, d->name, i, d->row, f->n_dim);
     }
 }
 
 static void dump_node(const struct ggl_session *s, const struct ggl_dump *d, const struct ggl_node *node, int64_t n_tokens,
-                      int64_t pos, float *row)
+                      int64_t pos)
 {
     int64_t width = ggl_node_width(node);
     int layer = layer_of(s, d->name), ratio = layer < s->model->hp.n_layer ? s->model->hp.ratio[layer] : 0;
@@ -60,19 +62,19 @@ static void dump_node(const struct ggl_session *s, const struct ggl_dump *d, con
     bool index = ends_with(d->name, ".index_keys");
     if (index || ends_with(d->name, ".compressed")) {
         int64_t first = pos / ratio, last = (pos + n_tokens) / ratio;
-        dump_rows(d, index ? &s->cache.index : &s->cache.kv, index ? &cache->index_keys : &cache->entries, first, last - first, row);
+        dump_rows(d, index ? &s->cache.index : &s->cache.kv, index ? &cache->index_keys : &cache->entries, first, last - first);
         return;
     }
     for (int64_t t = 0; t < n_tokens; t++) {
         if (ggl_node_elem(node) == GGL_ELEM_F32) {
             d->fn(d->user, d->name, pos + t, (const float *)ggl_node_data(node) + t * width, width);
         } else if (ggl_node_elem(node) == GGL_ELEM_U8) {
-            ggl_row_decode(&s->cache.kv, (const uint8_t *)ggl_node_data(node) + t * width, row);
-            d->fn(d->user, d->name, pos + t, row, s->cache.kv.n_dim);
+            ggl_row_decode(&s->cache.kv, (const uint8_t *)ggl_node_data(node) + t * width, d->row);
+            d->fn(d->user, d->name, pos + t, d->row, s->cache.kv.n_dim);
         } else {
             const int32_t *ids = (const int32_t *)ggl_node_data(node) + t * width;
-            for (int64_t i = 0; i < width; i++) row[i] = (float)ids[i];
-            d->fn(d->user, d->name, pos + t, row, width);
+            for (int64_t i = 0; i < width; i++) d->row[i] = (float)ids[i];
+            d->fn(d->user, d->name, pos + t, d->row, width);
         }
     }
 }
@@ -81,12 +83,7 @@ static void tap(void *user, const struct ggl_node *node, int64_t n_tokens, int64
 {
     struct ggl_session *s = user;
     for (const struct ggl_dump *d = s->dumps; d; d = d->next) {
-        if (strcmp(d->name, ggl_node_name(node)) != 0) continue;
-        int64_t n = ggl_node_width(node) > s->model->hp.n_dim ? ggl_node_width(node) : s->model->hp.n_dim;
-        if (n < s->model->hp.index_dim) n = s->model->hp.index_dim;
-        float *row = malloc((size_t)n * 4);
-        if (row) dump_node(s, d, node, n_tokens, pos, row);
-        free(row);
+        if (!strcmp(d->name, ggl_node_name(node))) dump_node(s, d, node, n_tokens, pos);
     }
 }
 
@@ -94,11 +91,20 @@ enum ggl_status ggl_session_dump(struct ggl_session *s, const char *name, ggl_du
                                  struct ggl_error *err)
 {
     struct ggl_graph *g = s->mtp.g && name[0] == 'M' ? s->mtp.g : s->trunk.g;
-    if (!name[0] || strlen(name) >= sizeof(((struct ggl_dump *)0)->name) || !ggl_graph_find(g, name))
+    bool possible = name[0] && strlen(name) < sizeof(((struct ggl_dump *)0)->name);
+    const struct ggl_node *node = possible ? ggl_graph_find(g, name) : NULL;
+    if (!node)
         return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, name, "one like L0.attn.in, L0.ffn.out, L0.h or M0.h",
                         "name of an intermediate");
+    int64_t n = ggl_node_width(node), n_dim = s->model->hp.n_dim, index_dim = s->model->hp.index_dim;
+    if (n < n_dim) n = n_dim;
+    if (n < index_dim) n = index_dim;
     struct ggl_dump *d = calloc(1, sizeof(*d));
-    if (!d) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "dump: out of memory");
+    if (d) d->row = malloc((size_t)n * 4);
+    if (!d || !d->row) {
+        ggl_dump_free(d);
+        return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "dump: out of memory");
+    }
     snprintf(d->name, sizeof(d->name), "%s", name);
     d->fn = fn;
     d->user = user;

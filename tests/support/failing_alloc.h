@@ -35,11 +35,13 @@ void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
 void *__real_aligned_alloc(size_t alignment, size_t n);
+char *__real_strdup(const char *s);
 void __real_free(void *p);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 void *__wrap_aligned_alloc(size_t alignment, size_t n);
+char *__wrap_strdup(const char *s);
 void __wrap_free(void *p);
 
 static bool this_one_fails(void)
@@ -104,6 +106,11 @@ void *__wrap_realloc(void *old, size_t n)
         failing_alloc.bytes -= old_bytes;
     }
     return came(p);
+}
+
+char *__wrap_strdup(const char *s)
+{
+    return this_one_fails() ? NULL : came(__real_strdup(s));
 }
 
 void __wrap_free(void *p)
