@@ -8,7 +8,7 @@
 #include "common/cli.h"
 #include "model/model.h"
 
-enum { MAX_DUMPS = 64 };
+enum { MAX_DUMPS = 64, MAX_WARNINGS = 4 };
 
 static struct {
     const char *model, *tokens, *logits, *draft, *precision, *rounding;
@@ -29,7 +29,7 @@ static const struct cli_option options[] = {
     {0, "cache-rounding", "on|off", "off: diagnostic, the cache keeps float rows (default on)", CLI_STR, &args.rounding},
     {0, "dump", "NAME=FILE", "write an intermediate as float32 rows, e.g. L0.attn.in=x.f32; repeatable", CLI_LIST, &args.dumps},
     {'t', "threads", "N", "worker threads (default: physical cores)", CLI_INT, &args.threads},
-    {'q', "quiet", NULL, "no progress", CLI_FLAG, &args.quiet},
+    {'q', "quiet", NULL, "no progress, no warnings", CLI_FLAG, &args.quiet},
     {0}};
 
 static const struct cli cli = {
@@ -46,6 +46,11 @@ static const struct cli cli = {
 struct output {
     FILE *f;
     const char *path;
+};
+
+struct warnings {
+    char lines[MAX_WARNINGS][GGL_ERROR_LINE];
+    int n;
 };
 
 struct run {
@@ -108,6 +113,13 @@ static void close_output(struct output *o)
     if (o->f && fclose(o->f)) cli_die(&cli, 74, "%s: cannot be written", o->path);
 }
 
+/* Warnings wait until nothing is left to be checked: a failure says one line. */
+static void on_log(void *user, enum ggl_log_level level, const char *line)
+{
+    struct warnings *w = user;
+    if (level == GGL_LOG_WARN && w->n < MAX_WARNINGS) snprintf(w->lines[w->n++], GGL_ERROR_LINE, "%s", line);
+}
+
 /* Decimal ids between white space; anything else is an error that names its place. */
 static int32_t *read_tokens(const char *path, int64_t *count)
 {
@@ -134,6 +146,18 @@ static int32_t *read_tokens(const char *path, int64_t *count)
     return ids;
 }
 
+/* Before an output file is touched. */
+static void check_tokens(const struct ggl_model *m, const int32_t *ids, int64_t n)
+{
+    int32_t n_vocab = ggl_model_n_vocab(m), n_ctx = ggl_model_n_ctx_train(m);
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] >= n_vocab)
+            cli_die(&cli, 65, "%s: token %lld (from 0) is %d, expected 0..%d", args.tokens, (long long)i, ids[i], n_vocab - 1);
+    if (n > n_ctx)
+        cli_die(&cli, 75, "%s: %lld tokens, the model's context is %d", args.tokens, (long long)n, n_ctx);
+    if (args.perplexity && n < 2) cli_die(&cli, 65, "%s: --perplexity needs two tokens or more", args.tokens);
+}
+
 static void check_args(void)
 {
     if (!args.model) cli_die(&cli, 2, "-m MODEL is missing");
@@ -155,9 +179,9 @@ static void add_dumps(struct ggl_session *s, struct output *outputs)
         char name[64];
         if (!eq || !eq[1] || (size_t)(eq - item) >= sizeof(name)) cli_die(&cli, 2, "--dump %s: expected NAME=FILE", item);
         snprintf(name, sizeof(name), "%.*s", (int)(eq - item), item);
-        outputs[i] = open_output(eq + 1);
         if (ggl_session_dump(s, name, on_dump, &outputs[i], &err)) cli_die_error(&cli, &err);
     }
+    for (int i = 0; i < args.dumps.n; i++) outputs[i] = open_output(strchr(args.dumps.items[i], '=') + 1);
 }
 
 int main(int argc, char **argv)
@@ -168,13 +192,17 @@ int main(int argc, char **argv)
     struct ggl_model *m;
     struct ggl_session *s;
     struct ggl_model_params mp = ggl_model_defaults();
+    struct warnings warnings = {.n = 0};
     mp.n_threads = (int32_t)args.threads;
     mp.precision = strcmp(args.precision, "fast") == 0 ? GGL_PRECISION_FAST : GGL_PRECISION_F32;
+    mp.log = args.quiet ? NULL : on_log;
+    mp.log_user = &warnings;
     if (ggl_model_load(args.model, &mp, &m, &err)) cli_die_error(&cli, &err);
 
     struct run r = {.n_vocab = ggl_model_n_vocab(m)};
     int32_t *ids = read_tokens(args.tokens, &r.n);
     r.ids = ids;
+    check_tokens(m, ids, r.n);
     struct ggl_session_params sp = ggl_session_defaults();
     sp.n_chunk = (int32_t)args.chunk;
     sp.mtp = args.draft || (args.dumps.n && ggl_model_has_mtp(m));
@@ -188,6 +216,7 @@ int main(int argc, char **argv)
     r.draft = open_output(args.draft);
     if (args.logits || args.draft || args.perplexity) ggl_session_set_logits_fn(s, on_logits, &r);
     ggl_session_set_progress(s, on_progress, &r);
+    for (int i = 0; i < warnings.n; i++) fprintf(stderr, "ggl-eval: warning: %s\n", warnings.lines[i]);
     cli_progress_begin(&r.progress, "evaluating", "tokens", (uint64_t)r.n, args.quiet);
     if (ggl_session_eval(s, ids, r.n, &err)) cli_die_error(&cli, &err);
     cli_progress_end(&r.progress, (uint64_t)r.n);
