@@ -75,10 +75,12 @@ void fp4_encode(uint64_t n)
 static const float *read_importance(const char *path, uint64_t n)
 {
     size_t size;
-    static const float *w;
-    w = (const float *)(const void *)cli_read_file(&cli, path, &size);
-    if (size / sizeof(float) != n || size % sizeof(float))
-        cli_die(&cli, EXIT_DATA, "%s: %zu bytes, expected %" PRIu64 " float32, one an element of a row", path, size, n);
+    float *w = quant_alloc(n, sizeof(*w));
+    char *bytes = cli_read_file(&cli, path, &size);
+    bool fits = size % sizeof(*w) == 0 && size / sizeof(*w) == n;
+    if (fits) memcpy(w, bytes, size);
+    free(bytes);
+    if (!fits) cli_die(&cli, EXIT_DATA, "%s: %zu bytes, expected %" PRIu64 " float32, one an element of a row", path, size, n);
     for (uint64_t i = 0; i < n; i++)
         if (!(w[i] >= 0 && w[i] <= FLT_MAX))
             cli_die(&cli, EXIT_DATA, "%s: number %" PRIu64 " is %g, expected an importance, 0 or more", path, i, (double)w[i]);
