@@ -25,7 +25,7 @@ void ggl_iq3_xxs_decode(const void *blocks, float *restrict y, int64_t n)
             float db = d * (0.5f + (float)(a >> 28)) * 0.5f, level[8];
             for (int k = 0; k < 8; k++) level[k] = db * magnitude[k];
             for (int l = 0; l < 8; l++) {
-                uint32_t signs = ggl_iq_signs(a >> 7 * (l / 2)) >> 4 * (l % 2);
+                uint32_t signs = (uint32_t)ggl_iq_signs(a >> 7 * (l / 2)) >> 4 * (l % 2);
                 put_group(level, ggl_grid_iq3_xxs[b[2 + 8 * ib + l]], signs, y + 4 * l);
             }
         }

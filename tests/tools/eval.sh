@@ -98,7 +98,7 @@ fails() # fails CODE TEXT ARGS...
 ok="-q -m $model --tokens $tmp/tokens"
 fails 2 "-m MODEL" --tokens "$tmp/tokens"
 fails 2 "--tokens" -m "$model"
-for bad in "--precision fast" "--precision f16" "--cache-rounding maybe" "--threads -1" "--threads 2000" "--chunk -1" \
+for bad in "--precision double" "--precision f16" "--cache-rounding maybe" "--threads -1" "--threads 2000" "--chunk -1" \
     "--chunk 9999999" "--dump L0.h" "--dump L0.h="; do
     # shellcheck disable=SC2086
     fails 2 "${bad%% *}" $ok $bad

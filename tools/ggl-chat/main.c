@@ -8,11 +8,11 @@
 #include "chat.h"
 
 static struct {
-    const char *model, *prompt, *system, *think, *session, *history;
+    const char *model, *prompt, *system, *think, *session, *history, *precision;
     double temperature, top_p, min_p;
     int64_t top_k, seed, n_predict, n_ctx, threads;
     bool keep_reasoning, quiet;
-} args = {.think = "high", .temperature = 1, .top_p = 1, .seed = -1};
+} args = {.precision = "fast", .think = "high", .temperature = 1, .top_p = 1, .seed = -1};
 
 static const struct cli_option options[] = {
     CLI_GROUP("Conversation"),
@@ -33,6 +33,8 @@ static const struct cli_option options[] = {
     {0, "history", "FILE", "keep the lines typed in FILE, too", CLI_STR, &args.history},
     {0, "keep-reasoning", NULL, "keep the reasoning of earlier answers in the prompt: nothing is read twice, but it is\n"
                                 "not how the model was trained", CLI_FLAG, &args.keep_reasoning},
+    {0, "precision", "fast|f32", "fast: integer activations where the weights allow (default); f32: float everywhere",
+     CLI_STR, &args.precision},
     {'t', "threads", "N", "worker threads (default: physical cores)", CLI_INT, &args.threads},
     {'q', "quiet", NULL, "only the answer: no statistics, progress or, in a pipe, reasoning", CLI_FLAG, &args.quiet},
     {0},
@@ -80,6 +82,8 @@ static void check_args(struct chat *c)
 {
     if (!args.model) cli_die(&cli, 2, "-m MODEL is missing");
     if (!parse_think(args.think, &c->options)) cli_die(&cli, 2, "--think %s: expected none, high or max", args.think);
+    if (strcmp(args.precision, "fast") != 0 && strcmp(args.precision, "f32") != 0)
+        cli_die(&cli, 2, "--precision %s: expected fast or f32", args.precision);
     if (args.threads < 0 || args.threads > 1024) cli_die(&cli, 2, "--threads: expected 0..1024");
     if (args.n_predict < 0) cli_die(&cli, 2, "-n: expected 0 or more");
     if (args.n_ctx < 0 || args.n_ctx > INT32_MAX) cli_die(&cli, 2, "--ctx: expected 1..%d", INT32_MAX);
@@ -108,6 +112,7 @@ static void load(struct chat *c)
     struct ggl_sampler_params p = ggl_sampler_defaults();
     struct bytes warnings = {0};
     mp.n_threads = (int32_t)args.threads;
+    mp.precision = strcmp(args.precision, "fast") == 0 ? GGL_PRECISION_FAST : GGL_PRECISION_F32;
     mp.log = args.quiet ? NULL : on_log;
     mp.log_user = &warnings;
     if (ggl_model_load(args.model, &mp, &c->model, &err)) cli_die_error(&cli, &err);

@@ -61,7 +61,7 @@ static void soften(struct ggl_attention_state *s, int head, float *score, int n)
         s->max[head] = max;
     }
     for (int i = 0; i < n; i += GGL_LANES) {
-        __mmask16 m = n - i < GGL_LANES ? (__mmask16)((1u << (n - i)) - 1) : 0xffff;
+        __mmask16 m = (__mmask16)(n - i < GGL_LANES ? (1u << (n - i)) - 1 : 0xffffu);
         __m512 p = ggl_exp16(_mm512_sub_ps(_mm512_maskz_loadu_ps(m, score + i), _mm512_set1_ps(max)));
         _mm512_mask_storeu_ps(score + i, m, p);
     }
