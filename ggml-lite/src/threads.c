@@ -116,7 +116,7 @@ static void *member_main(void *p)
     struct member *m = p;
     struct ggl_team *team = m->team;
     uint64_t seen = 0;
-    fesetenv(FE_DFL_ENV); /* a new thread inherits its creator's rounding mode and traps */
+    fesetenv(FE_DFL_ENV); /* a new thread inherits its creator's rounding mode, traps and flushing */
 #ifdef GGL_HAVE_OPENMP
     team->n = threads_given(team->n);
 #endif

@@ -51,12 +51,13 @@ static void *keep(struct block_parts *p, size_t bytes)
     return p->memory[p->n_memory++] = m;
 }
 
+/* Exact, in any rounding mode: 24 bits times a power of two. */
 static float *numbers(struct block_parts *p, int64_t n, float size)
 {
     float *x = keep(p, (size_t)n * 4);
     for (int64_t i = 0; i < n; i++) {
         p->rng = p->rng * 1664525 + 1013904223;
-        x[i] = (float)(int32_t)p->rng * 0x1p-31f * size;
+        x[i] = (float)((int32_t)p->rng >> 8) * size * 0x1p-23f;
     }
     return x;
 }
@@ -68,7 +69,7 @@ static const struct ggl_tensor *weight(struct block_parts *p, int64_t n_in, int6
         .name = "weight", .type = GGL_TYPE_F32, .n_dims = 3, .ne = {n_in, n_out, n_slices, 1}};
     t->row_bytes = (uint64_t)n_in * 4;
     t->slice_bytes = t->row_bytes * (uint64_t)n_out;
-    t->data = (const uint8_t *)numbers(p, n_in * n_out * n_slices, 0.3f);
+    t->data = (const uint8_t *)numbers(p, n_in * n_out * n_slices, 0.25f);
     return t;
 }
 
@@ -143,7 +144,7 @@ static struct ggl_node *experts(struct block_parts *p, struct ggl_graph *g, stru
                                 struct ggl_node *ids)
 {
     struct ggl_node *score = ggl_router_score(g, ggl_mul_mat(g, weight(p, EMBD, EXPERTS, 1), x, 1));
-    struct ggl_node *chosen = ggl_router_select(g, score, numbers(p, EXPERTS, 0.1f), NULL, ids, USED);
+    struct ggl_node *chosen = ggl_router_select(g, score, numbers(p, EXPERTS, 0.125f), NULL, ids, USED);
     struct ggl_node *gains = ggl_name(ggl_router_gains(g, score, chosen, 1.5f), "gains");
     struct ggl_node *act = ggl_swiglu(g, ggl_mul_mat(g, weight(p, EMBD, FF, 1), x, 1),
                                       ggl_mul_mat(g, weight(p, EMBD, FF, 1), x, 1), 10);
@@ -154,7 +155,7 @@ static struct ggl_node *experts(struct block_parts *p, struct ggl_graph *g, stru
 
 static struct ggl_node *mix(struct block_parts *p, struct ggl_graph *g, struct ggl_node *h)
 {
-    return ggl_hc_mix(g, h, numbers(p, EMBD * HC * N_MIX, 0.3f), numbers(p, N_MIX, 1), numbers(p, 3, 1), HC,
+    return ggl_hc_mix(g, h, numbers(p, EMBD * HC * N_MIX, 0.25f), numbers(p, N_MIX, 1), numbers(p, 3, 1), HC,
                       20, 1e-6f, 1e-6f);
 }
 
@@ -178,7 +179,7 @@ struct block_graph *block_graph_new(int64_t n_tokens_max, struct ggl_team *team)
     m = mix(p, g, h);
     x = ggl_rms_norm(g, ggl_hc_pre(g, h, m, HC), numbers(p, EMBD, 1), 0, 1e-6f);
     h = ggl_name(ggl_hc_post(g, experts(p, g, ggl_name(x, "x1"), b->ids), h, m, HC), "h2");
-    m = ggl_hc_head_mix(g, h, numbers(p, EMBD * HC * HC, 0.3f), numbers(p, HC, 1), numbers(p, 1, 1), HC,
+    m = ggl_hc_head_mix(g, h, numbers(p, EMBD * HC * HC, 0.25f), numbers(p, HC, 1), numbers(p, 1, 1), HC,
                         1e-6f, 1e-6f);
     b->out = ggl_add(g, ggl_hc_pre(g, h, m, HC), x);
     ggl_graph_output(g, b->out);
