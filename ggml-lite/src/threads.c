@@ -15,11 +15,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cores.h"
+
 #ifdef GGL_HAVE_OPENMP
 #include <omp.h>
-#endif
-#ifdef GGL_HAVE_HWLOC
-#include <hwloc.h>
 #endif
 
 #define SPINS_BEFORE_YIELD 1000 /* some tens of microseconds: longer than a barrier should take, shorter than a time slice */
@@ -54,14 +53,6 @@ struct ggl_team {
     atomic_int arrived;
     atomic_uint generation;
 };
-
-static int allowed_cpus(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (int)n : 1;
-}
 
 static void relax(void)
 {
@@ -187,7 +178,7 @@ enum ggl_status ggl_team_new(int n, struct ggl_team **out, struct ggl_error *err
     struct ggl_team *team = calloc(1, sizeof(*team));
     if (!team) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: out of memory");
     team->n = n;
-    team->spins = n <= allowed_cpus() ? SPINS_BEFORE_YIELD : 0;
+    team->spins = n <= ggl_allowed_cpus() ? SPINS_BEFORE_YIELD : 0;
     team->pid = getpid();
     pthread_mutex_init(&team->lock, NULL);
     pthread_cond_init(&team->wake, NULL);
@@ -220,22 +211,4 @@ void ggl_team_free(struct ggl_team *team)
 int ggl_team_size(const struct ggl_team *team)
 {
     return team->n;
-}
-
-/* Cores, not hardware threads: two threads of one core share the units that kernels saturate. */
-int ggl_physical_cores(void)
-{
-    int n = allowed_cpus();
-#ifdef GGL_HAVE_HWLOC
-    hwloc_topology_t topology;
-    if (hwloc_topology_init(&topology) == 0) {
-        if (hwloc_topology_load(topology) == 0) {
-            int cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
-            if (cores > 0 && cores < n) n = cores;
-        }
-        hwloc_topology_destroy(topology);
-    }
-#endif
-    if (n > MAX_THREADS) n = MAX_THREADS;
-    return n > 0 ? n : 1;
 }

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "src/cores.h"
 #include "support/block_graph.h"
 
 static struct ggl_team *team_of(int n)
@@ -167,6 +168,19 @@ static void sizes(void **state)
     team = team_of(0);
     assert_true(ggl_team_size(team) >= 1 && ggl_team_size(team) <= cores);
     ggl_team_free(team);
+}
+
+static void quotas(void **state)
+{
+    (void)state;
+    assert_int_equal(ggl_quota_cpus("max 100000\n"), 0);
+    assert_int_equal(ggl_quota_cpus("200000 100000\n"), 2);
+    assert_int_equal(ggl_quota_cpus("150000 100000\n"), 2); /* a part of a processor is one more thread */
+    assert_int_equal(ggl_quota_cpus("1000 100000"), 1);
+    const char *const none[] = {"",         " ",        "100000",    "100000 ",
+                                "100000 0", "0 100000", "-1 100000", "99999999999999999999999 1"};
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        assert_int_equal(ggl_quota_cpus(none[i]), 0);
 }
 
 /* A process that may use one processor has one core, whatever the machine has. */
@@ -350,6 +364,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(teams_come_and_go),
         cmocka_unit_test(callers_take_turns),
         cmocka_unit_test(sizes),
+        cmocka_unit_test(quotas),
         cmocka_unit_test(affinity_counts),
         cmocka_unit_test(a_forked_child_is_told),
         cmocka_unit_test(the_hosts_rounding_stays_outside),
