@@ -209,6 +209,7 @@ static void run_select(const struct ggl_node *node, const struct ggl_run *run, i
         int32_t *out = (int32_t *)(void *)node->data + t * node->width, n = visible(node, run, t);
         int64_t from = 0, to = n;
         if (n <= node->p.index.top_k) { /* everything is chosen: no scores needed */
+            if (together && (run->ith || phase)) return; /* one thread writes */
             out[0] = n;
             for (int32_t i = 0; i < n; i++) out[1 + i] = i;
             continue;
