@@ -45,8 +45,7 @@ static void values_that_are_no_numbers(void **state)
 #define KERNEL(operation, isa, symbol)                                                                                 \
     if (((uint64_t)(isa) & ~ggl_cpu_isa()) == 0) {                                                                             \
         symbol(x, 64, row);                                                                                            \
-        assert_false(isfinite(ggl_act_q8_scales(row, 64)[0]));                                                         \
-        assert_false(isfinite(ggl_act_q8_scales(row, 64)[1]));                                                         \
+        if (isfinite(ggl_act_q8_scales(row, 64)[0]) || isfinite(ggl_act_q8_scales(row, 64)[1])) fail_msg(#symbol);     \
     }
 #include "kernels/act_q8/kernels.def"
 #undef KERNEL
