@@ -78,10 +78,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct ggl_model *m = NULL;
     struct ggl_error err = {0};
     char line[GGL_ERROR_LINE];
+    const char *path = write_input(data, n);
     p.n_threads = 1;
-    enum ggl_status s = ggl_model_load(write_input(data, n), &p, &m, &err);
-    check(s ? !m && err.status == s && ggl_error_line(&err, line, sizeof(line))[0] : m != NULL);
-    if (m) evaluate(m);
-    ggl_model_free(m);
+    for (int fast = 0; fast < 2; fast++) {
+        p.precision = fast ? GGL_PRECISION_FAST : GGL_PRECISION_F32;
+        enum ggl_status s = ggl_model_load(path, &p, &m, &err);
+        check(s ? !m && err.status == s && ggl_error_line(&err, line, sizeof(line))[0] : m != NULL);
+        if (s) break;
+        evaluate(m);
+        ggl_model_free(m);
+        m = NULL;
+    }
     return 0;
 }

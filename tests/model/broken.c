@@ -64,8 +64,10 @@ static void accepted(struct v4b *b, const char *what, int n, float *last)
     struct ggl_error err = {0};
     char line[GGL_ERROR_LINE];
     v4b_save(b, gb_temp("odd.gguf"));
+    struct ggl_model_params p = ggl_model_defaults();
+    p.precision = mv_precision;
     double start = begin();
-    if (ggl_model_load(gb_temp("odd.gguf"), NULL, &m, &err)) fail_msg("%s: %s", what, ggl_error_line(&err, line, sizeof(line)));
+    if (ggl_model_load(gb_temp("odd.gguf"), &p, &m, &err)) fail_msg("%s: %s", what, ggl_error_line(&err, line, sizeof(line)));
     struct ggl_session *s = mv_session(m, 16, ggl_model_has_mtp(m));
     int32_t ids[32];
     for (int i = 0; i < n; i++) ids[i] = (7 * i + 3) % ggl_model_n_vocab(m);
@@ -597,20 +599,30 @@ static void fused_projection(void **state)
 }
 
 /* Weights that are no numbers: nothing depends on them but the logits. */
-static void poisoned_weights(void **state)
+static void poisoned(enum ggl_precision precision, uint32_t matrices)
 {
     static const float poison[] = {NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 1e-45f};
-    (void)state;
+    mv_precision = precision;
     struct v4b *names = v4b_new(&tiny);
     for (int i = 0; i < names->n_tensors; i++) {
         if (!names->tensors[i].values) continue;
         struct v4b *b = v4b_new(&tiny);
         struct v4b_tensor *t = v4b_tensor(b, names->tensors[i].name);
         for (int64_t k = i % 3; k < t->n; k += 1 + i % 5) t->values[k] = poison[(k + i) % 6];
-        v4b_retype(b, t->name, GGL_TYPE_F32);
+        v4b_retype(b, t->name, matrices && t->n > 300 && !strstr(t->name, "hc_") && !strstr(t->name, "_ape") ? matrices : GGL_TYPE_F32);
         accepted(b, t->name, 20, NULL);
     }
     v4b_free(names);
+    mv_precision = GGL_PRECISION_F32;
+}
+
+static void poisoned_weights(void **state)
+{
+    (void)state;
+    poisoned(GGL_PRECISION_F32, 0);
+    poisoned(GGL_PRECISION_FAST, 0);
+    poisoned(GGL_PRECISION_FAST, GGL_TYPE_Q8_0);
+    poisoned(GGL_PRECISION_FAST, GGL_TYPE_BF16);
 }
 
 static int report(void **state)

@@ -221,6 +221,25 @@ static void same_bits(void **state)
     }
 }
 
+/* Integer activations are another number, but the same one for every split. */
+static void same_bits_fast(void **state)
+{
+    static const int32_t threads[] = {1, 2, 3, 5}, chunks[] = {0, 1, 2, 3, 7, 32, 127, 128, 129};
+    (void)state;
+    mv_precision = GGL_PRECISION_FAST;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct model_case *c = &cases[i];
+        if (is_directory(c) && !MV_HAS_DIRECTORIES) continue;
+        if (!strcmp(c->name, "pro-order")) {
+            check_bits(c, MV_SLOW ? 20 : 135, threads, 4, chunks, 6);
+            check_bits(c, MV_SLOW ? 135 : 277, &(int32_t){2}, 1, chunks, 9);
+        } else if (!MV_SLOW || !strcmp(c->name, "partial-tiles") || !strcmp(c->name, "micro Q2_K")) {
+            check_bits(c, MV_SLOW ? 20 : 140, (int32_t[]){1, 3}, 2, (int32_t[]){0, 3, 129}, 3);
+        }
+    }
+    mv_precision = GGL_PRECISION_F32;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +247,7 @@ int main(void)
         cmocka_unit_test(reference_without_rounding),
         cmocka_unit_test(reference_with_rounding),
         cmocka_unit_test(same_bits),
+        cmocka_unit_test(same_bits_fast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

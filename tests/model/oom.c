@@ -21,6 +21,7 @@ static char model_path[512], session_path[512], saved_path[512];
 static int32_t ids[N];
 static float *want;
 static int64_t n_rows_seen;
+static enum ggl_precision precision;
 
 static void on_row(void *user, const char *name, int64_t pos, const float *row, int64_t n)
 {
@@ -56,6 +57,7 @@ static enum ggl_status whole_life(struct ggl_error *err)
     struct ggl_model_params mp = ggl_model_defaults();
     struct ggl_model *m = NULL;
     mp.n_threads = 1;
+    mp.precision = precision;
     enum ggl_status status = ggl_model_load(model_path, &mp, &m, err);
     assert_int_equal(m != NULL, status == GGL_OK);
     if (status) return status;
@@ -96,6 +98,17 @@ static void a_gguf_model(void **state)
     v4b_save(b, model_path);
     v4b_free(b);
     check_every_allocation("GGUF");
+}
+
+static void a_packed_model(void **state)
+{
+    (void)state;
+    struct v4b *b = v4b_new(&(struct v4b_options){.mtp = true, .matrices = GGL_TYPE_MXFP4});
+    v4b_save(b, model_path);
+    v4b_free(b);
+    precision = GGL_PRECISION_FAST;
+    check_every_allocation("GGUF, fast");
+    precision = GGL_PRECISION_F32;
 }
 
 #ifdef GGL_HAVE_JANSSON
@@ -192,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_eval_goes_on),
         cmocka_unit_test(a_gguf_model),
+        cmocka_unit_test(a_packed_model),
 #ifdef GGL_HAVE_JANSSON
         cmocka_unit_test(a_directory),
 #endif

@@ -51,12 +51,15 @@ static void check(enum ggl_status s, const struct ggl_error *err, const char *wh
     if (s) fail_msg("%s: %s", what, ggl_error_line(err, line, sizeof(line)));
 }
 
+enum ggl_precision mv_precision = GGL_PRECISION_F32;
+
 struct ggl_model *mv_load_file(const char *path, int32_t n_threads)
 {
     struct ggl_model_params p = ggl_model_defaults();
     struct ggl_model *m = NULL;
     struct ggl_error err = {0};
     p.n_threads = n_threads;
+    p.precision = mv_precision;
     check(ggl_model_load(path, &p, &m, &err), &err, "load");
     return m;
 }

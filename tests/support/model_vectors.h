@@ -29,6 +29,7 @@
 int32_t *mv_tokens(const char *path, int64_t *n);
 float *mv_floats(const char *path, int64_t *n); /* NULL: no such file */
 
+extern enum ggl_precision mv_precision; /* of the models that are loaded next */
 struct ggl_model *mv_load(const char *path, int32_t n_threads);
 /* A path outside the vectors. */
 struct ggl_model *mv_load_file(const char *path, int32_t n_threads);
