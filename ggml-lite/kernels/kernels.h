@@ -30,6 +30,7 @@
 #include "kernels/act_q8/act_q8.h"
 #include "kernels/attention/attention.h"
 #include "kernels/compress/compress.h"
+#include "kernels/decode/decode.h"
 #include "kernels/fp8/fp8.h"
 #include "kernels/hadamard/hadamard.h"
 #include "kernels/hyper_connection/hyper_connection.h"
@@ -45,6 +46,8 @@
 #include "kernels/vec/vec.h"
 
 struct ggl_kernels {
+    ggl_decode_row_fn *decode_row;
+    ggl_decode_cache_fn *decode_cache;
     ggl_dot_f32_fn *dot_f32;
     ggl_axpy_f32_fn *axpy_f32;
     ggl_mul_mat_f32_fn *mul_mat_f32;

@@ -65,7 +65,7 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
     run->k->attention_begin(&s);
     for (int64_t i = 0; i < v.n_rows && !ggl_run_cancelled(run); i += GGL_ATTENTION_TILE) {
         int n = (int)(v.n_rows - i < GGL_ATTENTION_TILE ? v.n_rows - i : GGL_ATTENTION_TILE);
-        for (int j = 0; j < n; j++) ggl_row_decode(&a->format, visible_row(&v, i + j), rows + (int64_t)j * a->n_dim);
+        for (int j = 0; j < n; j++) run->k->decode_cache(&a->format, visible_row(&v, i + j), rows + (int64_t)j * a->n_dim);
         run->k->attention_tile(run->k, &s, q, rows, n);
     }
     run->k->attention_end(&s, a->sinks + head, ggl_f32_out(node, t) + (int64_t)head * a->n_dim);

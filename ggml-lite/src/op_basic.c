@@ -20,7 +20,7 @@ static void run_embed(const struct ggl_node *node, const struct ggl_run *run, in
     ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
     for (int64_t t = begin; t < end; t++) {
         float *y = ggl_f32_out(node, t);
-        ggl_tensor_decode_row(table, 0, ids[t], y);
+        run->k->decode_row(table, 0, ids[t], y);
         for (int r = 1; r < node->p.mat.repeat; r++) memcpy(y + r * n, y, (size_t)n * 4);
     }
 }

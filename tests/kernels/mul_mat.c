@@ -3,6 +3,7 @@
  * gathered vectors, strides; in F32 also against OpenBLAS.
  */
 #include "support/checkkernel.h"
+#include "support/random_weight.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,108 +13,22 @@
 #include <cblas.h>
 #endif
 
-enum { MAX_IN = 512, MAX_ROWS = 150, MAX_SLICES = 3 };
-
-/* A weight and the storage of its planes, both at the edge of a page and unaligned. */
-struct weight {
-    struct ggl_tensor t;
-    const uint8_t *slices[MAX_SLICES], *scale_slices[MAX_SLICES];
-};
-
-/* A block of random bytes that decodes to numbers of an ordinary size. */
-static void random_block(const struct ggl_type_info *info, uint8_t *block)
-{
-    float y[256];
-    for (bool ok = false; !ok;) {
-        for (uint32_t i = 0; i < info->block_bytes; i++)
-            block[i] = (uint8_t)ck_next(256);
-        info->decode(block, y, info->block_elems);
-        ok = true;
-        for (uint32_t i = 0; i < info->block_elems; i++)
-            ok = ok && fabsf(y[i]) < 1e6f;
-    }
-}
-
-static uint8_t random_e4m3(void)
-{
-    uint8_t code = (uint8_t)ck_next(256);
-    return (code & 0x7f) == 0x7f ? 0x38 : code; /* no NaN */
-}
-
-static void fill_codes(enum ggl_type type, uint8_t *p, uint64_t bytes)
-{
-    const struct ggl_type_info *info = ggl_type_info(type);
-    if (type == GGL_TYPE_FP8) {
-        for (uint64_t i = 0; i < bytes; i++)
-            p[i] = random_e4m3();
-    } else if (type == GGL_TYPE_FP4) {
-        for (uint64_t i = 0; i < bytes; i++)
-            p[i] = (uint8_t)ck_next(256);
-    } else {
-        for (uint64_t i = 0; i < bytes; i += info->block_bytes)
-            random_block(info, p + i);
-    }
-}
-
-static void fill_scales(enum ggl_scale_type type, uint8_t *p, uint64_t bytes)
-{
-    for (uint64_t i = 0; i < bytes; i += type == GGL_SCALE_F32 ? 4 : 1) {
-        float f = 0.125f + (float)ck_next(100);
-        if (type == GGL_SCALE_F32)
-            memcpy(p + i, &f, 4);
-        else
-            p[i] = (uint8_t)(120 + ck_next(12));
-    }
-}
-
-static void make_weight(struct weight *w, enum ggl_type type, enum ggl_scale_type scale_type, int64_t n_in,
-                        int64_t n_out, int64_t n_slices)
-{
-    struct ggl_tensor *t = &w->t;
-    *t = (struct ggl_tensor){
-        .name = "w", .type = type, .scale_type = scale_type, .n_dims = 3, .ne = {n_in, n_out, n_slices, 1}};
-    if (!ggl_row_bytes(type, n_in, &t->row_bytes)) ck_fail("row bytes");
-    t->slice_bytes = t->row_bytes * (uint64_t)n_out;
-    uint64_t scale_rows = (uint64_t)n_out;
-    if (type == GGL_TYPE_FP8) {
-        t->scale_row_bytes = (uint64_t)(n_in + 127) / 128 * (scale_type == GGL_SCALE_F32 ? 4 : 1);
-        scale_rows = (uint64_t)(n_out + 127) / 128;
-    } else if (type == GGL_TYPE_FP4) {
-        t->scale_row_bytes = (uint64_t)n_in / 32;
-    }
-    t->scale_slice_bytes = t->scale_row_bytes * scale_rows;
-
-    /* Whole elements of F32 and F32 scales stay aligned; block formats make no promise. */
-    uint64_t gap = type == GGL_TYPE_F32 || scale_type == GGL_SCALE_F32 ? 4 * ck_next(16) : ck_next(64);
-    if (ck_next(2)) gap = 0;
-    uint8_t *codes = ck_bytes(t->slice_bytes * (uint64_t)n_slices, gap);
-    fill_codes(type, codes, t->slice_bytes * (uint64_t)n_slices);
-    t->data = codes;
-    if (t->scale_row_bytes) {
-        uint8_t *scales = ck_bytes(t->scale_slice_bytes * (uint64_t)n_slices, gap);
-        fill_scales(scale_type, scales, t->scale_slice_bytes * (uint64_t)n_slices);
-        t->scale = scales;
-    }
-    if (n_slices == 1 || ck_next(2)) return;
-    for (int64_t s = 0; s < n_slices; s++) { /* separate tensors, here in reverse */
-        w->slices[s] = t->data + (uint64_t)(n_slices - 1 - s) * t->slice_bytes;
-        if (t->scale) w->scale_slices[s] = t->scale + (uint64_t)(n_slices - 1 - s) * t->scale_slice_bytes;
-    }
-    t->slices = w->slices;
-    if (t->scale) t->scale_slices = w->scale_slices;
-    t->data = t->scale = NULL;
-}
+enum { MAX_IN = 512, MAX_ROWS = 150, MAX_SLICES = RANDOM_WEIGHT_SLICES };
 
 /* Row by the definition of the format, not by ggl_tensor_decode_row: element (row, i) has the scale of its
  * tile. */
 static void decode_row(const struct ggl_tensor *t, int64_t slice, int64_t row, float *y)
 {
     const uint8_t *codes = ggl_tensor_slice(t, slice) + (uint64_t)row * t->row_bytes;
-    if (t->type != GGL_TYPE_FP8 && t->type != GGL_TYPE_FP4) {
+    if (t->type != GGL_TYPE_FP8 && t->type != GGL_TYPE_FP4 && t->type != GGL_TYPE_INT4) {
         ggl_decode(t->type, codes, y, t->ne[0]);
         return;
     }
     const uint8_t *scales = ggl_tensor_scale_slice(t, slice);
+    if (t->type == GGL_TYPE_INT4) {
+        ggl_int4_decode_row(codes, scales + (uint64_t)row * t->scale_row_bytes, ggl_tensor_row_scales(t, slice)[row], y, t->ne[0]);
+        return;
+    }
     for (int64_t i = 0; i < t->ne[0]; i++) {
         if (t->type == GGL_TYPE_FP4) {
             y[i] = ggl_e2m1_to_f32(codes[i / 2] >> (i & 1 ? 4 : 0) & 15) *
@@ -143,7 +58,7 @@ static void random_product(struct product *p, const struct ggl_tensor *t)
     p->row0 = ck_next((uint32_t)t->ne[1]);
     p->row1 = p->row0 + 1 + ck_next((uint32_t)(t->ne[1] - p->row0));
     if (ck_next(3) == 0) p->row0 = 0, p->row1 = t->ne[1];
-    p->n_tokens = 1 + ck_next(5);
+    p->n_tokens = 1 + ck_next(10);
     p->n_vectors = p->n_tokens + ck_next(3);
     p->x_stride = t->ne[0] + ck_next(2) * 3;
     p->y_stride = p->row1 - p->row0 + ck_next(2) * 5;
@@ -179,23 +94,36 @@ static void check_product(const struct product *p, const struct ggl_tensor *t)
     }
 }
 
+/* Results do not depend on the level: the bits are those of the plain C kernels. */
+static void check_same_bits(const struct product *p, const struct ggl_tensor *t)
+{
+    struct ggl_kernels plain;
+    ggl_kernels_pick(&plain, 0);
+    float *y = ck_f32(p->n_tokens * p->y_stride), *scratch = ck_f32((int64_t)(ggl_mul_mat_scratch(t->ne[0]) + 3) / 4);
+    ggl_mul_mat_f32_ref(&plain, t, p->slice, p->row0, p->row1, p->x, p->x_stride, p->index, p->n_tokens, y, p->y_stride, scratch);
+    for (int64_t token = 0; token < p->n_tokens; token++)
+        for (int64_t r = 0; r < p->row1 - p->row0; r++)
+            ck_same("bits", r, p->y[token * p->y_stride + r], y[token * p->y_stride + r]);
+}
+
 static enum ggl_type type_under_test;
 static enum ggl_scale_type scales_under_test;
 
 static void check_mul_mat_f32(ck_kernel *kernel, int64_t n)
 {
-    int64_t step = type_under_test == GGL_TYPE_FP4 ? 32 : ggl_type_info(type_under_test)->block_elems;
+    int64_t step = type_under_test == GGL_TYPE_FP4 || type_under_test == GGL_TYPE_INT4 ? 32 : ggl_type_info(type_under_test)->block_elems;
     if (n > 40) return;
     int64_t n_in = step == 1 ? n * 8 - (int64_t)ck_next(8) : (1 + n % (MAX_IN / step)) * step;
-    struct weight w;
+    struct random_weight w;
     struct product p;
-    make_weight(&w, type_under_test, scales_under_test, n_in, 1 + ck_next(n == 1 ? MAX_ROWS : 20),
+    random_weight(&w, type_under_test, scales_under_test, n_in, 1 + ck_next(n == 1 ? MAX_ROWS : 20),
                 1 + ck_next(MAX_SLICES));
     random_product(&p, &w.t);
     uint64_t bytes = (ggl_mul_mat_scratch(n_in) + 3) / 4;
     ((ggl_mul_mat_f32_fn *)kernel)(ck_kernels(), &w.t, p.slice, p.row0, p.row1, p.x, p.x_stride, p.index,
                                    p.n_tokens, p.y, p.y_stride, ck_f32((int64_t)bytes));
     check_product(&p, &w.t);
+    check_same_bits(&p, &w.t);
 }
 
 static void with_type(enum ggl_type type, enum ggl_scale_type scale_type)
@@ -222,6 +150,7 @@ static void every_type(void **state)
     with_type(GGL_TYPE_FP8, GGL_SCALE_E8M0);
     with_type(GGL_TYPE_FP8, GGL_SCALE_F32);
     with_type(GGL_TYPE_FP4, GGL_SCALE_E8M0);
+    with_type(GGL_TYPE_INT4, GGL_SCALE_NONE);
 }
 
 /* The bits of an element depend on its row and vector alone: not on the other tokens, nor on where the rows
@@ -404,8 +333,8 @@ static void bench_type(enum ggl_type type, enum ggl_scale_type scale_type)
     bench_w.scale_row_bytes = type == GGL_TYPE_FP8 ? IN / 128 : IN / 32;
     uint8_t *codes = malloc(bench_w.slice_bytes), *scales = malloc(bench_w.scale_row_bytes * OUT);
     if (codes && scales) {
-        fill_codes(type, codes, bench_w.slice_bytes);
-        fill_scales(GGL_SCALE_E8M0, scales, bench_w.scale_row_bytes * OUT);
+        random_codes(type, codes, bench_w.slice_bytes);
+        random_scales(GGL_SCALE_E8M0, scales, bench_w.scale_row_bytes * OUT);
         bench_w.data = codes;
         bench_w.scale = scales;
         for (int64_t n = 1; n <= 16; n *= 16) {

@@ -14,6 +14,8 @@
 
 struct ggl_kernels;
 
+/* Rows of n_in inputs that are decoded at a time, so that a tile stays in the second-level cache; and its bytes. */
+int64_t ggl_mul_mat_tile_rows(int64_t n_in);
 uint64_t ggl_mul_mat_scratch(int64_t n_in);
 
 typedef void ggl_mul_mat_f32_fn(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice,

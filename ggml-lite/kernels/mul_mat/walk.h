@@ -1,0 +1,83 @@
+/*
+ * Which rows meet which vectors, for the levels that multiply in blocks; included by their files behind
+ *
+ *     enum { ROWS, BLOCK_ROWS, TOKENS };     rows that one vector meets at a time; a block of several rows and vectors
+ *     struct block {...};                    below
+ *     static inline void run_block(type, const struct block *, rows, tokens);    type F32, F16 or BF16
+ *
+ * One vector meets rows of F32, F16 and BF16 where they are, so that these stream from memory; other types are
+ * decoded first.  Several vectors meet a tile of decoded rows.
+ */
+#define INLINE static inline __attribute__((always_inline))
+
+struct block {
+    const uint8_t *w; /* first row */
+    int64_t row_bytes, n;
+    const float *x[TOKENS];
+    float *y; /* y[t * y_stride + r] */
+    int64_t y_stride;
+};
+
+INLINE void run_block(enum ggl_type type, const struct block *b, int rows, int tokens);
+
+INLINE void stream(const enum ggl_type type, const uint8_t *row, int64_t row_bytes, int64_t n_rows, int64_t n, const float *x, float *y)
+{
+    struct block b = {row, row_bytes, n, {x}, y, 0};
+    for (; n_rows >= ROWS; n_rows -= ROWS, b.w += ROWS * row_bytes, b.y += ROWS) run_block(type, &b, ROWS, 1);
+    for (; n_rows > 0; n_rows--, b.w += row_bytes, b.y++) run_block(type, &b, 1, 1);
+}
+
+static void one_vector(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0, int64_t row1,
+                       const float *x, float *y, float *tile)
+{
+    const uint8_t *row = ggl_tensor_slice(w, slice) + (uint64_t)row0 * w->row_bytes;
+    int64_t bytes = (int64_t)w->row_bytes, n_rows = row1 - row0, n = w->ne[0];
+    switch (w->type) {
+    case GGL_TYPE_F32: stream(GGL_TYPE_F32, row, bytes, n_rows, n, x, y); return;
+    case GGL_TYPE_F16: stream(GGL_TYPE_F16, row, bytes, n_rows, n, x, y); return;
+    case GGL_TYPE_BF16: stream(GGL_TYPE_BF16, row, bytes, n_rows, n, x, y); return;
+    default: break;
+    }
+    int64_t few = ggl_mul_mat_tile_rows(n) < ROWS ? ggl_mul_mat_tile_rows(n) : ROWS; /* near enough for the first cache */
+    for (int64_t r = 0; r < n_rows; r += few) {
+        int64_t count = n_rows - r < few ? n_rows - r : few;
+        for (int64_t i = 0; i < count; i++) k->decode_row(w, slice, row0 + r + i, tile + i * n);
+        stream(GGL_TYPE_F32, (const uint8_t *)tile, 4 * n, count, n, x, y + r);
+    }
+}
+
+static void several_vectors(const float *tile, int64_t n_rows, int64_t n, const float *x, int64_t x_stride,
+                            const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride)
+{
+    for (int64_t t = 0; t < n_tokens;) {
+        int tokens = n_tokens - t < TOKENS ? 1 : TOKENS;
+        struct block b = {.row_bytes = 4 * n, .n = n, .y_stride = y_stride};
+        for (int i = 0; i < tokens; i++) b.x[i] = x + (index ? index[t + i] : t + i) * x_stride;
+        for (int64_t r = 0; r < n_rows;) {
+            int rows = n_rows - r < BLOCK_ROWS ? 1 : BLOCK_ROWS;
+            b.w = (const uint8_t *)(tile + r * n);
+            b.y = y + t * y_stride + r;
+            if (rows == BLOCK_ROWS && tokens == TOKENS) run_block(GGL_TYPE_F32, &b, BLOCK_ROWS, TOKENS);
+            else if (rows == BLOCK_ROWS) run_block(GGL_TYPE_F32, &b, BLOCK_ROWS, 1);
+            else if (tokens == TOKENS) run_block(GGL_TYPE_F32, &b, 1, TOKENS);
+            else run_block(GGL_TYPE_F32, &b, 1, 1);
+            r += rows;
+        }
+        t += tokens;
+    }
+}
+
+static void walk(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0, int64_t row1, const float *x,
+                 int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, float *tile)
+{
+    int64_t n = w->ne[0], tile_rows = ggl_mul_mat_tile_rows(n);
+    if (n_tokens == 1) {
+        one_vector(k, w, slice, row0, row1, x + (index ? index[0] : 0) * x_stride, y, tile);
+        return;
+    }
+    for (int64_t r = row0; r < row1; r += tile_rows) {
+        int64_t n_rows = row1 - r < tile_rows ? row1 - r : tile_rows;
+        for (int64_t i = 0; i < n_rows; i++) k->decode_row(w, slice, r + i, tile + i * n);
+        several_vectors(tile, n_rows, n, x, x_stride, index, n_tokens, y + r - row0, y_stride);
+    }
+}

@@ -1,0 +1,53 @@
+/*
+ * AVX-512, bit for bit the reference: one register is the 16 lanes of a sum, a multiply and an add are never fused.
+ *
+ * A block of 4 rows by 4 vectors keeps 16 sums in registers for 8 loads.
+ */
+#include "kernels/kernels.h"
+
+#include <immintrin.h>
+
+#include "kernels/math/x86_avx512.h"
+
+enum { ROWS = 4, BLOCK_ROWS = 4, TOKENS = 4 };
+#include "kernels/mul_mat/walk.h"
+
+INLINE __m512 load(const enum ggl_type type, const uint8_t *row, int64_t i, __mmask16 m)
+{
+    if (type == GGL_TYPE_F32) return _mm512_maskz_loadu_ps(m, row + 4 * i);
+    __m256i half = _mm256_maskz_loadu_epi16(m, row + 2 * i);
+    if (type == GGL_TYPE_F16) return _mm512_cvtph_ps(half);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+/* Lanes of the tail that hold nothing must keep their sums: adding 0 would turn -0 into 0. */
+INLINE void step(const enum ggl_type type, const struct block *b, const int rows,
+                                                       const int tokens, int64_t i, __mmask16 m, __m512 acc[TOKENS][ROWS])
+{
+    __m512 w[ROWS];
+    for (int r = 0; r < rows; r++) w[r] = load(type, b->w + r * b->row_bytes, i, m);
+    for (int t = 0; t < tokens; t++) {
+        __m512 x = _mm512_maskz_loadu_ps(m, b->x[t] + i);
+        for (int r = 0; r < rows; r++) acc[t][r] = _mm512_mask_add_ps(acc[t][r], m, acc[t][r], _mm512_mul_ps(w[r], x));
+    }
+}
+
+INLINE void run_block(const enum ggl_type type, const struct block *b, const int rows,
+                                                            const int tokens)
+{
+    __m512 acc[TOKENS][ROWS];
+    int64_t i = 0;
+    for (int t = 0; t < tokens; t++)
+        for (int r = 0; r < rows; r++) acc[t][r] = _mm512_setzero_ps();
+    for (; i + GGL_LANES <= b->n; i += GGL_LANES) step(type, b, rows, tokens, i, 0xffff, acc);
+    if (i < b->n) step(type, b, rows, tokens, i, (__mmask16)((1u << (b->n - i)) - 1), acc);
+    for (int t = 0; t < tokens; t++)
+        for (int r = 0; r < rows; r++) b->y[t * b->y_stride + r] = ggl_add_lanes16(acc[t][r]);
+}
+
+void ggl_mul_mat_f32_avx512(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0,
+                            int64_t row1, const float *x, int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y,
+                            int64_t y_stride, void *scratch)
+{
+    walk(k, w, slice, row0, row1, x, x_stride, index, n_tokens, y, y_stride, scratch);
+}
