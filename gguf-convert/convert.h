@@ -16,10 +16,13 @@ enum item_kind {
     ITEM_SCALE, /* the scale plane as it is */
     ITEM_MXFP4, /* FP4 codes and scales, nibbles permuted into blocks */
     ITEM_IDS,   /* I64 to I32 */
+    ITEM_ENCODE, /* row by row to float, and that to the output's type */
     ITEM_INT4,  /* quantised: the codes, then in items of their own: */
     ITEM_INT4_SCALE, /* the scales of the groups */
     ITEM_INT4_ROWS,  /* the scales of the rows */
 };
+
+struct recipe;
 
 struct item {
     enum item_kind kind;
@@ -39,7 +42,7 @@ struct plan {
     struct ggl_gguf *gguf;
     struct ggl_gguf *out; /* keys and tensors of the output */
     struct item *items;   /* one a tensor of out, in its order */
-    uint64_t n_items, tensor_bytes, n_int4;
+    uint64_t n_items, tensor_bytes, n_int4, n_encoded;
     struct input_file *inputs;
     uint32_t n_inputs;
 };
@@ -48,7 +51,8 @@ struct convert_options {
     const char *input, *output;
     const char *type, *imatrix;
     uint64_t split_max_bytes;
-    bool int4; /* the profile native-int4 */
+    bool int4;                   /* the profile native-int4 */
+    const struct recipe *recipe; /* or one of llama.cpp's */
     bool dry_run, verify, force, quiet, mtp;
     int64_t threads;
 };
@@ -70,10 +74,13 @@ const char *inputs_same_file(const struct plan *p, const char *path);
 /* IO: a file is not what it was when the plan was made. */
 enum ggl_status inputs_unchanged(const struct plan *p, struct ggl_error *err);
 
-/* emit.c: the bytes of item i in pieces; items in order.  int4: for plans with INT4 items, else NULL. */
+/* emit.c: the bytes of item i in pieces; items in order. */
 typedef enum ggl_status emit_sink(void *user, const void *data, size_t n, struct ggl_error *err);
-struct int4_encoder;
-enum ggl_status emit_item(const struct plan *p, uint64_t i, struct int4_encoder *int4, emit_sink *sink, void *user,
+struct encoders {
+    struct int4_encoder *int4; /* for plans with INT4 items, else NULL */
+    struct row_encoder *rows;  /* for plans with ENCODE items, else NULL */
+};
+enum ggl_status emit_item(const struct plan *p, uint64_t i, const struct encoders *e, emit_sink *sink, void *user,
                           struct ggl_error *err);
 enum ggl_status emit_stopped(struct ggl_error *err); /* CANCELLED when a signal came */
 
@@ -90,6 +97,15 @@ struct int4_stats {
 };
 bool int4_compare_row(const struct ggl_tensor *t, int64_t row, const float *x, struct int4_stats *stats);
 
+/* encode.c: rows of any type to blocks of another, with `threads` threads. */
+enum ggl_status rows_new(int64_t threads, struct row_encoder **out, struct ggl_error *err); /* also on error to be freed */
+void rows_free(struct row_encoder *e);
+enum ggl_status rows_emit(struct row_encoder *e, const struct item *item, enum ggl_type type, emit_sink *sink, void *user,
+                          struct ggl_error *err);
+int64_t rows_first_not_finite(const float *x, int64_t n); /* n: none */
+/* FORMAT: element i of x, in row `row` of t's rows over all slices, is no number. */
+enum ggl_status rows_not_finite(const struct ggl_tensor *t, int64_t row, const float *x, int64_t i, struct ggl_error *err);
+
 /* write.c */
 enum ggl_status write_output(const struct plan *p, const struct convert_options *o, struct ggl_error *err);
 /* The file under which the output is opened (its first part), to be freed. */
@@ -98,7 +114,7 @@ enum ggl_status write_first_path(const struct plan *p, const struct convert_opti
 /* IO errors of a missing folder and the like come before the plan's work is lost. */
 enum ggl_status write_check_output(const struct plan *p, const struct convert_options *o, struct ggl_error *err);
 
-/* verify.c: `path` holds exactly what the plan says, compared with the source; what INT4 lost goes to stdout. */
+/* verify.c: `path` holds exactly what the plan says, compared with the source; what rounding lost goes to stdout. */
 enum ggl_status verify_output(const struct plan *p, const char *path, bool quiet, struct ggl_error *err);
 
 #endif

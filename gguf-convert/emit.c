@@ -1,4 +1,4 @@
-/* The bytes of output tensors, in pieces; only permuted ones pass through a buffer.  int4.c has those that are rounded. */
+/* The bytes of output tensors, in pieces; only permuted ones pass through a buffer.  int4.c and encode.c have those that are rounded. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,13 +100,14 @@ static enum ggl_status emit_slices(const struct item *item, uint8_t *buffer, emi
     return s;
 }
 
-enum ggl_status emit_item(const struct plan *p, uint64_t i, struct int4_encoder *int4, emit_sink *sink, void *user,
+enum ggl_status emit_item(const struct plan *p, uint64_t i, const struct encoders *e, emit_sink *sink, void *user,
                           struct ggl_error *err)
 {
     const struct item *item = &p->items[i];
     uint8_t *buffer = NULL;
     if (!item->bytes) return GGL_OK;
-    if (item->kind >= ITEM_INT4) return int4_emit(int4, item, sink, user, err);
+    if (item->kind >= ITEM_INT4) return int4_emit(e->int4, item, sink, user, err);
+    if (item->kind == ITEM_ENCODE) return rows_emit(e->rows, item, ggl_gguf_tensor(p->out, i)->type, sink, user, err);
     if (item->kind == ITEM_MXFP4 || item->kind == ITEM_IDS) {
         uint64_t row = (uint64_t)item->source->ne[0] * 4; /* more than a row of either */
         buffer = malloc(row > BUFFER_BYTES ? (size_t)row : BUFFER_BYTES);

@@ -68,13 +68,6 @@ static enum ggl_status prepare(struct int4_encoder *e, const struct ggl_tensor *
     return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: INT4 scales and buffers", t->name);
 }
 
-static int64_t first_not_finite(const float *x, int64_t n)
-{
-    int64_t i = 0;
-    while (i < n && isfinite(x[i])) i++;
-    return i;
-}
-
 static void encode_share(void *arg, int ith, int nth)
 {
     struct int4_encoder *e = arg;
@@ -82,7 +75,7 @@ static void encode_share(void *arg, int ith, int nth)
     float *x = e->rows + ith * n;
     for (int64_t i = e->n * ith / nth; i < e->n * (ith + 1) / nth; i++) {
         int64_t row = e->first + i;
-        e->spoilt[ith] = e->spoilt[ith] || !ggl_tensor_decode_row(e->source, 0, row, x) || first_not_finite(x, n) < n;
+        e->spoilt[ith] = e->spoilt[ith] || !ggl_tensor_decode_row(e->source, 0, row, x) || rows_first_not_finite(x, n) < n;
         ggl_int4_encode_row(x, NULL, e->codes + i * (n / 2), e->scales + row * (n / GROUP), &e->row_scales[row], n);
     }
 }
@@ -94,10 +87,8 @@ static enum ggl_status check_finite(const struct int4_encoder *e, struct ggl_err
     for (int i = 0; i < ggl_team_size(e->team); i++) any = any || e->spoilt[i];
     for (int64_t row = e->first; any && row < e->first + e->n; row++) {
         ggl_tensor_decode_row(e->source, 0, row, e->rows);
-        int64_t i = first_not_finite(e->rows, n);
-        if (i == n) continue;
-        return ggl_fail(err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, isnan(e->rows[i]) ? "not a number" : "infinity",
-                        "a finite number", "%s: row %" PRId64 ", element %" PRId64, e->source->name, row, i);
+        int64_t i = rows_first_not_finite(e->rows, n);
+        if (i < n) return rows_not_finite(e->source, row, e->rows, i, err);
     }
     return GGL_OK;
 }

@@ -6,15 +6,17 @@
 #include <string.h>
 #include <strings.h>
 #include "gguf-convert/convert.h"
+#include "gguf-convert/recipe.h"
 
-static struct convert_options args = {.type = "native", .mtp = true};
+static struct convert_options args = {.type = "native"};
+static bool with_mtp, without_mtp;
 
 static const struct cli_option options[] = {
-    {0, "type", "PROFILE", "what to write: native (default) or native-int4", CLI_STR, &args.type},
+    {0, "type", "PROFILE", "what to write: native (default), native-int4, or a recipe of llama.cpp: MXFP4_MOE, Q8_0", CLI_STR, &args.type},
     {0, "split-max-size", "SIZE", "write parts OUTPUT-00001-of-0000N.gguf of at most SIZE (4G, 500M)", CLI_SIZE,
      &args.split_max_bytes},
-    {0, "with-mtp", NULL, "keep the multi-token-prediction blocks (default)", CLI_FLAG, &args.mtp},
-    {0, "no-mtp", NULL, "leave them out", CLI_NOT, &args.mtp},
+    {0, "with-mtp", NULL, "keep the multi-token-prediction blocks (default, but not of recipes)", CLI_FLAG, &with_mtp},
+    {0, "no-mtp", NULL, "leave them out", CLI_FLAG, &without_mtp},
     {0, "imatrix", "FILE", "importance matrix for INT4: not in this version", CLI_STR, &args.imatrix},
     {'n', "dry-run", NULL, "print every tensor and the exact output size, write nothing", CLI_FLAG, &args.dry_run},
     {0, "verify", NULL, "compare OUTPUT with INPUT, bit for bit where nothing is rounded: after writing, or instead of it when it exists",
@@ -33,10 +35,14 @@ static const struct cli cli = {
     "permutation, BF16 and F32 stay.  native-int4 rounds the dense matrices (attention, shared experts, projections of\n"
     "the prediction block) and the head to 4.25 bits a weight, with the scale of least squared error for every 32; INPUT\n"
     "may be a native file too.  --verify then prints what each matrix lost.\n"
+    "MXFP4_MOE is what llama.cpp and its relatives read: names, keys, types and order are theirs.  The experts stay\n"
+    "MXFP4 and lose nothing; every other matrix is rounded to Q8_0, 8.5 bits a weight; vectors, norms and the router\n"
+    "become F32.  Q8_0 rounds the experts too.  INPUT may be a native file; nothing is rounded twice.\n"
     "OUTPUT appears under its name only when it is complete.\n\n"
     "EXAMPLES\n"
     "    gguf-convert DeepSeek-V4-Flash flash.gguf --verify\n"
     "    gguf-convert flash.gguf flash-int4.gguf --type native-int4\n"
+    "    gguf-convert flash.gguf flash-MXFP4_MOE.gguf --type MXFP4_MOE --verify\n"
     "    gguf-convert DeepSeek-V4-Pro pro.gguf --split-max-size 40G --no-mtp\n"
     "    gguf-convert pro-00001-of-00021.gguf pro.gguf\n\n"
     "EXIT STATUS\n"
@@ -62,9 +68,12 @@ static void catch_signals(void)
 static void check_options(void)
 {
     args.int4 = strcasecmp(args.type, "native-int4") == 0;
-    if (!args.int4 && strcasecmp(args.type, "native") != 0) {
-        cli_die(&cli, 2, "--type %s: this version writes only native and native-int4", args.type);
+    args.recipe = recipe_find(args.type);
+    if (!args.int4 && !args.recipe && strcasecmp(args.type, "native") != 0) {
+        cli_die(&cli, 2, "--type %s: this version writes only native, native-int4, %s", args.type, recipe_list());
     }
+    if (with_mtp && without_mtp) cli_die(&cli, 2, "--with-mtp and --no-mtp contradict each other");
+    args.mtp = with_mtp || (!without_mtp && !args.recipe);
     if (args.imatrix) cli_die(&cli, 2, "--imatrix: this version quantises without an importance matrix");
     if (args.threads < 0 || args.threads > 1024) {
         cli_die(&cli, 2, "--threads is %" PRId64 ", expected 0..1024", args.threads);

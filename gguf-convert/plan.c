@@ -4,12 +4,14 @@
  * A checkpoint directory becomes a `native` file: FP8 as I8 carriers X.weight and X.scale that ggl.storage.* declares,
  * FP4 experts as MXFP4, expert ids as I32, everything else as it is.  A GGUF file keeps its architecture and types.
  * With native-int4 the matrices of int4_names become INT4, three tensors each, whichever of the two they come from.
+ * With a recipe (recipe.c) every tensor gets the type that the recipe says, in llama.cpp's order and under its keys.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "gguf-convert/convert.h"
+#include "gguf-convert/recipe.h"
 
 struct planner {
     struct plan *p;
@@ -18,6 +20,7 @@ struct planner {
     struct ggl_str *names, *kinds; /* ggl.storage.* */
     uint64_t n_carriers;
     bool int4;
+    const struct recipe *recipe; /* or NULL */
 };
 
 static enum ggl_status no_memory(const struct planner *b)
@@ -91,7 +94,7 @@ static enum ggl_status cut_blocks(const struct planner *b, const struct ggl_gguf
     return s ? no_memory(b) : GGL_OK;
 }
 
-static enum ggl_status plan_keys(const struct planner *b, uint32_t n_main)
+static enum ggl_status plan_main_keys(const struct planner *b, uint32_t n_main)
 {
     const struct ggl_gguf *from = b->p->checkpoint ? ggl_checkpoint_meta(b->p->checkpoint) : b->p->gguf;
     const char *arch = ggl_gguf_get_str(from, "general.architecture");
@@ -107,6 +110,20 @@ static enum ggl_status plan_keys(const struct planner *b, uint32_t n_main)
     s = copy_without(b, first, prefix, &b->p->out);
     ggl_gguf_free(first);
     return s ? s : cut_blocks(b, from, arch, n_main);
+}
+
+static enum ggl_status plan_keys(const struct planner *b, uint32_t n_main)
+{
+    enum ggl_status s = plan_main_keys(b, n_main);
+    if (s || !b->recipe) return s;
+    struct ggl_gguf *renamed = ggl_gguf_new();
+    if (renamed && recipe_keys(b->recipe, b->p->out, renamed) == GGL_OK) {
+        ggl_gguf_free(b->p->out);
+        b->p->out = renamed;
+        return GGL_OK;
+    }
+    ggl_gguf_free(renamed);
+    return no_memory(b);
 }
 
 /* ---- tensors */
@@ -150,16 +167,16 @@ static void plane_name(const struct ggl_tensor *t, const char *plane, char name[
     snprintf(name, GGL_MAX_NAME + 8, "%.*s%s", (int)(strlen(t->name) - strlen(".weight")), t->name, plane);
 }
 
-/* A file's plane of FP8 scales whose matrix becomes INT4: nothing needs it any more. */
+/* A file's plane of FP8 scales whose matrix gets another type: nothing needs it any more. */
 static bool is_left_out(const struct planner *b, const struct ggl_tensor *t)
 {
     static const char end[] = ".scale";
     char name[GGL_MAX_NAME + 8];
     size_t n = strlen(t->name);
-    if (!b->int4 || !b->p->gguf || n < sizeof(end) || strcmp(t->name + n - (sizeof(end) - 1), end) != 0) return false;
+    if ((!b->int4 && !b->recipe) || !b->p->gguf || n < sizeof(end) || strcmp(t->name + n - (sizeof(end) - 1), end) != 0) return false;
     snprintf(name, sizeof(name), "%.*s.weight", (int)(n - (sizeof(end) - 1)), t->name);
     const struct ggl_tensor *weight = ggl_gguf_find_tensor(b->p->gguf, name);
-    return weight && weight->type == GGL_TYPE_FP8 && becomes_int4(b, weight);
+    return weight && weight->type == GGL_TYPE_FP8 && (b->recipe || becomes_int4(b, weight));
 }
 
 /* ---- tensors of the output */
@@ -213,10 +230,30 @@ static enum ggl_status add_copy(struct planner *b, const struct ggl_tensor *t, e
     return add(b, ITEM_COPY, t, t->name, stored, t->n_dims, ne);
 }
 
-static enum ggl_status add_source(struct planner *b, uint64_t i)
+/* What holds the recipe's type already is copied; nothing is rounded twice. */
+static enum ggl_status add_by_recipe(struct planner *b, const struct ggl_tensor *t)
 {
-    const struct ggl_tensor *t = source(b->p, i);
+    uint32_t n_blocks = 0;
+    (void)ggl_gguf_get_u32(b->p->out, "deepseek4.block_count", 0, UINT32_MAX, &n_blocks, NULL);
+    enum ggl_type type = recipe_type(b->recipe, t, n_blocks);
+    enum item_kind kind = ITEM_ENCODE;
+    if (t->type == type) kind = ITEM_COPY;
+    else if (t->type == GGL_TYPE_FP4 && type == GGL_TYPE_MXFP4) kind = ITEM_MXFP4;
+    else if (t->type == GGL_TYPE_I64) kind = ITEM_IDS;
+    else if (!recipe_may_round(t->type)) {
+        const struct ggl_type_info *info = ggl_type_info((uint32_t)t->type);
+        return ggl_fail(b->err, GGL_ERR_UNSUPPORTED, b->input, GGL_NO_OFFSET, info ? info->name : "?",
+                        "a type that was not rounded: FP8, FP4, MXFP4, BF16, F16 or F32", "%s to %s", t->name,
+                        ggl_type_info((uint32_t)type)->name);
+    }
+    b->p->n_encoded += kind == ITEM_ENCODE;
+    return add(b, kind, t, t->name, type, t->n_dims, t->ne);
+}
+
+static enum ggl_status add_source(struct planner *b, const struct ggl_tensor *t, uint64_t i)
+{
     if (is_left_out(b, t)) return GGL_OK;
+    if (b->recipe) return add_by_recipe(b, t);
     if (becomes_int4(b, t)) return add_int4(b, t);
     if (b->p->gguf) return add_copy(b, t, (enum ggl_type)ggl_gguf_stored_type(b->p->gguf, i));
     switch (t->type) {
@@ -227,6 +264,30 @@ static enum ggl_status add_source(struct planner *b, uint64_t i)
     }
 }
 
+struct numbered {
+    const struct ggl_tensor *t;
+    uint64_t i; /* in the source */
+};
+
+static int compare_numbered(const void *a, const void *b)
+{
+    return recipe_compare(((const struct numbered *)a)->t->name, ((const struct numbered *)b)->t->name);
+}
+
+static enum ggl_status add_sources(struct planner *b, uint32_t n_main)
+{
+    uint64_t n = n_sources(b->p);
+    struct numbered *all = calloc((size_t)(n + 1), sizeof(*all));
+    enum ggl_status s = all ? GGL_OK : no_memory(b);
+    for (uint64_t i = 0; i < n && !s; i++) all[i] = (struct numbered){source(b->p, i), i};
+    if (!s && b->recipe) qsort(all, (size_t)n, sizeof(*all), compare_numbered);
+    for (uint64_t i = 0; i < n && !s; i++) {
+        if (block_of(all[i].t->name) < (int64_t)n_main) s = add_source(b, all[i].t, all[i].i);
+    }
+    free(all);
+    return s;
+}
+
 static enum ggl_status plan_tensors(struct planner *b, uint32_t n_main)
 {
     uint64_t n = n_sources(b->p);
@@ -234,35 +295,38 @@ static enum ggl_status plan_tensors(struct planner *b, uint32_t n_main)
     b->names = calloc((size_t)(n + 1), sizeof(*b->names));
     b->kinds = calloc((size_t)(n + 1), sizeof(*b->kinds));
     if (!b->p->items || !b->names || !b->kinds) return no_memory(b);
-    for (uint64_t i = 0; i < n; i++) {
-        if (block_of(source(b->p, i)->name) >= (int64_t)n_main) continue;
-        enum ggl_status s = add_source(b, i);
-        if (s) return s;
-    }
-    if (!b->n_carriers) return GGL_OK;
-    enum ggl_status s = ggl_gguf_set_u32(b->p->out, "ggl.storage.version", 1);
+    enum ggl_status s = add_sources(b, n_main);
+    if (s || !b->n_carriers) return s;
+    s = ggl_gguf_set_u32(b->p->out, "ggl.storage.version", 1);
     if (!s) s = ggl_gguf_set_arr_str(b->p->out, "ggl.storage.names", b->names, b->n_carriers);
     if (!s) s = ggl_gguf_set_arr_str(b->p->out, "ggl.storage.kinds", b->kinds, b->n_carriers);
     return s ? no_memory(b) : GGL_OK;
 }
 
-/* Carriers belong to our own architecture: other programs refuse that, and would compute with bytes in another. */
-static enum ggl_status check_int4_input(const struct planner *b)
+/* Carriers belong to our own architecture: other programs refuse that, and would compute with bytes in another.  A
+ * recipe knows the tensors of this model family only. */
+static enum ggl_status check_architecture(const struct planner *b)
 {
     const char *arch = b->p->gguf ? ggl_gguf_get_str(b->p->gguf, "general.architecture") : "deepseek4-native";
-    if (!b->int4 || (arch && strcmp(arch, "deepseek4-native") == 0)) return GGL_OK;
+    if ((!b->int4 && !b->recipe) || (arch && strcmp(arch, "deepseek4-native") == 0)) return GGL_OK;
+    if (b->recipe && arch && strcmp(arch, "deepseek4") == 0) return GGL_OK;
+    if (b->recipe) {
+        return ggl_fail(b->err, GGL_ERR_UNSUPPORTED, b->input, GGL_NO_OFFSET, arch ? arch : "none",
+                        "deepseek4-native, deepseek4 or a checkpoint directory", "%s: general.architecture",
+                        recipe_name(b->recipe));
+    }
     return ggl_fail(b->err, GGL_ERR_UNSUPPORTED, b->input, GGL_NO_OFFSET, arch ? arch : "none",
                     "deepseek4-native, or a checkpoint directory", "native-int4: general.architecture");
 }
 
 enum ggl_status plan_make(const struct convert_options *o, struct plan *p, struct ggl_error *err)
 {
-    struct planner b = {.p = p, .err = err, .input = o->input, .int4 = o->int4};
+    struct planner b = {.p = p, .err = err, .input = o->input, .int4 = o->int4, .recipe = o->recipe};
     enum ggl_status s;
     memset(p, 0, sizeof(*p));
     if (ggl_checkpoint_is_directory(o->input)) s = ggl_checkpoint_open(o->input, &p->checkpoint, err);
     else s = ggl_gguf_open(o->input, NULL, &p->gguf, err);
-    if (!s) s = check_int4_input(&b);
+    if (!s) s = check_architecture(&b);
     if (!s) s = inputs_record(p, o->input, err);
     uint32_t n_main = s || o->mtp ? UINT32_MAX : count_main_blocks(p);
     if (!s) s = plan_keys(&b, n_main);
@@ -284,7 +348,7 @@ void plan_free(struct plan *p)
 
 /* ---- --dry-run */
 
-static const char *source_text(const struct item *item, char buf[64])
+static const char *source_text(const struct item *item, enum ggl_type type, char buf[64])
 {
     const struct ggl_tensor *t = item->source;
     const struct ggl_type_info *info = ggl_type_info((uint32_t)t->type);
@@ -293,6 +357,9 @@ static const char *source_text(const struct item *item, char buf[64])
     case ITEM_SCALE: snprintf(buf, 64, "scales of FP8, %s, unchanged", scale); break;
     case ITEM_MXFP4: snprintf(buf, 64, "FP4, nibbles permuted"); break;
     case ITEM_IDS: snprintf(buf, 64, "I64, same values"); break;
+    case ITEM_ENCODE:
+        snprintf(buf, 64, "%s %s", type == GGL_TYPE_F32 ? "the values of" : "rounded from", info ? info->name : "?");
+        break;
     case ITEM_INT4: snprintf(buf, 64, "INT4 codes, rounded from %s", info ? info->name : "?"); break;
     case ITEM_INT4_SCALE: snprintf(buf, 64, "INT4 scales of 32, E4M3"); break;
     case ITEM_INT4_ROWS: snprintf(buf, 64, "INT4 scales of rows"); break;
@@ -312,7 +379,7 @@ void plan_print(const struct plan *p, const struct convert_options *o, uint64_t 
             n += snprintf(shape + n, sizeof(shape) - (size_t)n, "%s%" PRId64, d ? ", " : "", t->ne[d]);
         }
         fprintf(f, "%-40s %-6s %s} %" PRIu64 " bytes (%s)\n", t->name, ggl_type_info((uint32_t)t->type)->name, shape,
-                p->items[i].bytes, source_text(&p->items[i], from));
+                p->items[i].bytes, source_text(&p->items[i], t->type, from));
     }
     fprintf(f, "%" PRIu64 " tensors, %" PRIu64 " bytes\n", p->n_items, p->tensor_bytes);
     fprintf(f, "%s: %" PRIu64 " bytes (%s)\n", o->output, file_bytes, cli_bytes(file_bytes, size));

@@ -93,12 +93,14 @@ enum ggl_status write_output(const struct plan *p, const struct convert_options 
     const struct ggl_gguf_write_options options = {.split_max_bytes = o->split_max_bytes, .overwrite = o->force};
     enum ggl_status s = ggl_gguf_write_begin(p->out, o->output, &options, &sink.writer, err);
     if (s) return s;
-    struct int4_encoder *int4 = NULL;
-    if (p->n_int4) s = int4_new(o->threads, &int4, err);
+    struct encoders e = {NULL, NULL};
+    if (p->n_int4) s = int4_new(o->threads, &e.int4, err);
+    if (p->n_encoded && !s) s = rows_new(o->threads, &e.rows, err);
     cli_progress_begin(&sink.progress, "writing", "B", p->tensor_bytes, o->quiet);
-    for (uint64_t i = 0; i < p->n_items && !s; i++) s = emit_item(p, i, int4, write_piece, &sink, err);
+    for (uint64_t i = 0; i < p->n_items && !s; i++) s = emit_item(p, i, &e, write_piece, &sink, err);
     cli_progress_end(&sink.progress, sink.done);
-    int4_free(int4);
+    int4_free(e.int4);
+    rows_free(e.rows);
     /* Whatever was read from a file that has changed may be half of each version: the output must not appear. */
     if (!s) s = inputs_unchanged(p, err);
     if (s) {

@@ -241,14 +241,19 @@ enum ggl_status ggl_gguf_set_arr_str(struct ggl_gguf *g, const char *key, const 
     return set_strings(g, key, GGL_KV_ARR, v, n);
 }
 
+enum ggl_status ggl_gguf_set_kv(struct ggl_gguf *g, const char *key, const struct ggl_kv *kv)
+{
+    return kv->str ? set_strings(g, key, kv->type, kv->str, kv->n)
+                   : set_numbers(g, key, kv->type, kv->elem, kv->data, kv->n);
+}
+
 enum ggl_status ggl_gguf_copy_kv(struct ggl_gguf *to, const struct ggl_gguf *from, const char *skip_prefix)
 {
     size_t skip = skip_prefix ? strlen(skip_prefix) : 0;
     for (uint64_t i = 0; i < from->n_kv; i++) {
         const struct ggl_kv *kv = &from->kv[i];
         if (skip && !strncmp(kv->key, skip_prefix, skip)) continue;
-        enum ggl_status s = kv->str ? set_strings(to, kv->key, kv->type, kv->str, kv->n)
-                                    : set_numbers(to, kv->key, kv->type, kv->elem, kv->data, kv->n);
+        enum ggl_status s = ggl_gguf_set_kv(to, kv->key, kv);
         if (s) return s;
     }
     return GGL_OK;

@@ -341,7 +341,7 @@ static void refuses_wrong_use(void **state)
     RUN(2, f.in);
     RUN(2, f.in, f.a, f.b);
     RUN(2, f.in, f.a, "--type", "Q4_K_M");
-    says("this version writes only native and native-int4");
+    says("this version writes only native, native-int4, MXFP4_MOE");
     RUN(2, f.in, f.a, "--split-max-size", "100");
     RUN(2, f.in, f.a, "--threads", "-1");
     RUN(2, f.in, "");
@@ -454,6 +454,37 @@ static void finds_every_flip(void **state)
     remove_folders(&f);
 }
 
+/* A recipe of llama.cpp: rows that are not whole blocks get F16, numbers that are none are refused. */
+static void follows_recipes(void **state)
+{
+    (void)state;
+    struct folders f = make_folders(usual());
+    const char *scratch = f.scratch;
+    struct ggl_gguf *g;
+    int n_f16 = 0;
+    RUN(0, f.in, f.a, "-q", "--verify", "--type", "mxfp4_moe");
+    assert_int_equal(ggl_gguf_open(f.a, NULL, &g, NULL), GGL_OK);
+    for (uint64_t i = 0; i < ggl_gguf_n_tensors(g); i++) {
+        const struct ggl_tensor *t = ggl_gguf_tensor(g, i);
+        if (t->type == GGL_TYPE_F16) assert_int_not_equal(t->ne[0] % 32, 0);
+        n_f16 += t->type == GGL_TYPE_F16;
+    }
+    assert_true(n_f16 > 2);
+    ggl_gguf_free(g);
+    remove_folders(&f);
+
+    struct ckpt *ck = usual();
+    struct ckpt_tensor *t = ckpt_tensor(ck, "layers.1.attn.wq_b.weight");
+    t->data[t->bytes - 1] = 0x7f;
+    f = make_folders(ck);
+    scratch = f.scratch;
+    RUN(65, f.in, f.a, "-q", "--type", "mxfp4_moe");
+    says("blk.1.attn_q_b.weight");
+    says("not a number");
+    assert_int_equal(count_files(f.out), 0);
+    remove_folders(&f);
+}
+
 /* Disk full, played by a limit on the size of files. */
 static void reports_a_full_disk(void **state)
 {
@@ -519,6 +550,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(refuses_wrong_use),
         cmocka_unit_test(leaves_nothing_behind),
         cmocka_unit_test(finds_every_flip),
+        cmocka_unit_test(follows_recipes),
         cmocka_unit_test(reports_a_full_disk),
         cmocka_unit_test(stops_when_interrupted),
     };

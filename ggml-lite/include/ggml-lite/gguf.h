@@ -109,6 +109,8 @@ GGL_API enum ggl_status ggl_gguf_set_str(struct ggl_gguf *g, const char *key, co
 GGL_API enum ggl_status ggl_gguf_set_arr(struct ggl_gguf *g, const char *key, enum ggl_kv_type elem,
                                          const void *data, uint64_t n); /* numbers, bool */
 GGL_API enum ggl_status ggl_gguf_set_arr_str(struct ggl_gguf *g, const char *key, const struct ggl_str *v, uint64_t n);
+/* The value of a key, perhaps of another file, under the name `key`. */
+GGL_API enum ggl_status ggl_gguf_set_kv(struct ggl_gguf *g, const char *key, const struct ggl_kv *kv);
 /* Copy every key of `from` whose name does not start with `skip_prefix` (may be NULL). */
 GGL_API enum ggl_status ggl_gguf_copy_kv(struct ggl_gguf *to, const struct ggl_gguf *from, const char *skip_prefix);
 
