@@ -1,6 +1,6 @@
 /*
- * Running a graph: one parallel region a run, a barrier after each phase of
- * each node.  Operations split their own work; the executor only keeps order.
+ * Running a graph: one parallel region a run, a barrier after each step (steps.c).
+ * Operations split their own work; the executor only keeps order.
  */
 #include "graph_impl.h"
 
@@ -14,9 +14,20 @@ struct execution {
     atomic_bool stop;
 };
 
+static bool tapped(const struct execution *e, const struct ggl_node *node)
+{
+    return e->g->tap && node->name[0];
+}
+
+/* Whether all threads meet after a phase; a tap sees the whole node. */
+static bool meet_after(const struct execution *e, const struct ggl_node *node, int phase)
+{
+    return phase + 1 < node->op->n_phases || ggl_ends_step(e->g, node) || tapped(e, node);
+}
+
 static void tap_node(struct execution *e, const struct ggl_node *node, const struct ggl_run *run)
 {
-    if (!node->name[0] || !e->g->tap) return;
+    if (!tapped(e, node)) return;
     if (run->ith == 0 && !ggl_run_cancelled(run)) e->g->tap(e->g->tap_user, node, e->n_tokens, e->pos);
     ggl_team_barrier(e->g->team);
 }
@@ -27,7 +38,7 @@ static void run_node(struct execution *e, const struct ggl_node *node, struct gg
     run->scratch = e->g->arena + node->scratch_offset;
     for (int phase = 0; phase < node->op->n_phases; phase++) {
         if (!ggl_run_cancelled(run)) node->op->run(node, run, phase);
-        ggl_team_barrier(e->g->team);
+        if (meet_after(e, node, phase)) ggl_team_barrier(e->g->team);
     }
     tap_node(e, node, run);
 }
@@ -56,13 +67,17 @@ static void time_node(struct execution *e, const struct ggl_node *node, struct g
 {
     struct ggl_profile_op *line = line_of(e->g->profile, node->op->name);
     line->calls++;
+    e->g->profile->nodes++;
     run->scratch = e->g->arena + node->scratch_offset;
     double start = now();
     for (int phase = 0; phase < node->op->n_phases; phase++) {
         if (!ggl_run_cancelled(run)) node->op->run(node, run, phase);
-        double done = now();
-        ggl_team_barrier(e->g->team);
-        double after = now();
+        double done = now(), after = done;
+        if (meet_after(e, node, phase)) {
+            ggl_team_barrier(e->g->team);
+            after = now();
+            e->g->profile->barriers++;
+        }
         line->run_s += done - start;
         line->wait_s += after - done;
         start = after;
@@ -99,6 +114,7 @@ enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t
         return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph: input %d has no data",
                         unbound_input(g)->index);
     struct execution e = {g, n_tokens, pos, cancel, false};
+    if (g->profile) g->profile->runs++;
     enum ggl_status s = ggl_team_run(g->team, run_thread, &e, err);
     if (s) return s;
     if (atomic_load(&e.stop)) return ggl_fail(err, GGL_ERR_CANCELLED, NULL, GGL_NO_OFFSET, NULL, NULL, "cancelled");

@@ -1,6 +1,7 @@
 /*
  * Inside of the graph: nodes, operations and what a running operation sees.
- * An operation is one to four phases; the executor puts a barrier after each.
+ * An operation is one to four phases with a barrier between them; after the last there is one where steps.c finds
+ * that a later node needs it.
  */
 #ifndef GGL_GRAPH_IMPL_H
 #define GGL_GRAPH_IMPL_H
@@ -9,6 +10,7 @@
 #include "kernels/kernels.h"
 
 #define GGL_MAX_SRC 5
+#define GGL_MAX_STATE 2
 
 struct ggl_packed;
 
@@ -34,6 +36,7 @@ union ggl_op_params {
     struct { const struct ggl_tensor *w; int repeat; } mat;
     struct { const float *w; int64_t group; float eps; } norm;
     struct { const float *freqs; int n_freq; } table;
+    struct { const float *table; int64_t n; } position;
     struct { int n_dim, n_rope; bool inverse; } rope;
     struct { const float *fn, *base, *scale; int hc, iters; float eps, norm_eps; } hc;
     struct { struct ggl_row_format format; const struct ggl_row_ring *ring; int64_t keep; } rows;
@@ -54,6 +57,13 @@ struct ggl_node {
     int n_src;
     struct ggl_node *src[GGL_MAX_SRC]; /* NULL entries are allowed */
     union ggl_op_params p;
+    /* What steps.c goes by.  All zero is safe for a node that touches nothing but its sources, rows and scratch. */
+    int64_t parts;     /* > 0, one phase: a row is that many equal parts, and ggl_share deals out those of all tokens */
+    unsigned part_src; /* bit s: part i reads part i of src[s] and nothing else of it */
+    unsigned late_src; /* bit s: src[s] is read in the last phase alone */
+    const void *state[GGL_MAX_STATE]; /* rings and lists that it reads or writes */
+    /* found by steps.c: it runs in these steps, and a barrier ends every step */
+    int first_step, last_step;
     int index;
     int last_use;  /* index of the last node that reads this one */
     uint64_t offset, scratch_offset;
@@ -70,6 +80,7 @@ struct ggl_graph {
     int64_t n_tokens_max;
     struct ggl_node **nodes;
     int n_nodes, cap;
+    int n_steps;
     struct ggl_error err; /* the first building error */
     struct ggl_team *team;
     struct ggl_kernels kernels; /* picked by ggl_graph_plan */
@@ -81,6 +92,17 @@ struct ggl_graph {
 };
 
 uint64_t ggl_elem_bytes(enum ggl_elem elem);
+
+/* steps.c: number the steps of all nodes. */
+void ggl_graph_find_steps(struct ggl_graph *g);
+
+/* Whether a barrier follows the node's last phase: something after it runs in another step. */
+static inline bool ggl_ends_step(const struct ggl_graph *g, const struct ggl_node *node)
+{
+    int next = node->index + 1;
+    while (next < g->n_nodes && !g->nodes[next]->op) next++;
+    return next < g->n_nodes && g->nodes[next]->first_step != node->last_step;
+}
 
 /* [begin, end) of n items for thread ith of nth. */
 static inline void ggl_share(int64_t n, int ith, int nth, int64_t *begin, int64_t *end)

@@ -74,16 +74,13 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
 static void run_attention(const struct ggl_node *node, const struct ggl_run *run, int phase)
 {
     (void)phase;
-    int n_head = node->p.attention.n_head;
-    int64_t begin, end;
-    if (run->n_tokens < run->nth) { /* few tokens: every thread takes some heads of each */
-        ggl_share(n_head, run->ith, run->nth, &begin, &end);
-        for (int64_t t = 0; t < run->n_tokens; t++)
-            if (begin < end) attend(node, run, t, (int)begin, (int)(end - begin));
-        return;
+    int64_t n_head = node->p.attention.n_head, at, end;
+    ggl_share(run->n_tokens * n_head, run->ith, run->nth, &at, &end);
+    while (at < end && !ggl_run_cancelled(run)) { /* the heads of a token share what is decoded */
+        int64_t head = at % n_head, n = end - at < n_head - head ? end - at : n_head - head;
+        attend(node, run, at / n_head, (int)head, (int)n);
+        at += n;
     }
-    ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
-    for (int64_t t = begin; t < end && !ggl_run_cancelled(run); t++) attend(node, run, t, 0, n_head);
 }
 
 static const struct ggl_op op_attention = {"attention", 1, attention_scratch, run_attention};
@@ -97,6 +94,8 @@ struct ggl_node *ggl_attention(struct ggl_graph *g, struct ggl_node *q, struct g
         return ggl_graph_refuse(g, "attention", "shapes");
     struct ggl_node *node = ggl_node_new(g, &op_attention, GGL_ELEM_F32, q->width, 4,
                                          (struct ggl_node *[]){q, rows, selected, entries});
-    if (node) node->p.attention = *a;
+    if (!node) return NULL;
+    node->p.attention = *a, node->state[0] = a->ring, node->state[1] = a->entries;
+    node->parts = a->n_head, node->part_src = 1; /* rows and entries are those of many tokens */
     return node;
 }

@@ -33,7 +33,7 @@ struct ggl_node *ggl_embed(struct ggl_graph *g, const struct ggl_tensor *table, 
     if (ids->elem != GGL_ELEM_I32 || ids->width != 1 || repeat < 1)
         return ggl_graph_refuse(g, "embed", "ids must be i32 [1, T]");
     struct ggl_node *node = ggl_node_new(g, &op_embed, GGL_ELEM_F32, table->ne[0] * repeat, 1, &ids);
-    if (node) node->p.mat.w = table, node->p.mat.repeat = repeat;
+    if (node) node->p.mat.w = table, node->p.mat.repeat = repeat, node->parts = 1;
     return node;
 }
 
@@ -53,7 +53,7 @@ static const struct ggl_op op_rope_table = {"rope_table", 1, NULL, run_rope_tabl
 struct ggl_node *ggl_rope_table(struct ggl_graph *g, const float *freqs, int n_freq)
 {
     struct ggl_node *node = ggl_node_new(g, &op_rope_table, GGL_ELEM_F32, 2 * (int64_t)n_freq, 0, NULL);
-    if (node) node->p.table.freqs = freqs, node->p.table.n_freq = n_freq;
+    if (node) node->p.table.freqs = freqs, node->p.table.n_freq = n_freq, node->parts = 1;
     return node;
 }
 
@@ -81,7 +81,10 @@ struct ggl_node *ggl_rope(struct ggl_graph *g, struct ggl_node *x, struct ggl_no
     if (n_dim < 1 || n_rope > n_dim || n_rope % 2 || x->width % n_dim || table->width != n_rope)
         return ggl_graph_refuse(g, "rope", "shapes");
     struct ggl_node *node = ggl_node_new(g, &op_rope, GGL_ELEM_F32, x->width, 2, (struct ggl_node *[]){x, table});
-    if (node) node->p.rope.n_dim = n_dim, node->p.rope.n_rope = n_rope, node->p.rope.inverse = inverse;
+    if (!node) return NULL;
+    node->p.rope.n_dim = n_dim, node->p.rope.n_rope = n_rope, node->p.rope.inverse = inverse;
+    node->parts = x->width / n_dim;
+    node->part_src = node->parts == 1 ? 3 : 1; /* the table's row is for all heads of a token */
     return node;
 }
 
@@ -106,7 +109,9 @@ struct ggl_node *ggl_rms_norm(struct ggl_graph *g, struct ggl_node *x, const flo
     if (!group) group = x->width;
     if (group < 1 || x->width % group) return ggl_graph_refuse(g, "rms_norm", "groups must divide the row");
     struct ggl_node *node = ggl_node_new(g, &op_rms_norm, GGL_ELEM_F32, x->width, 1, &x);
-    if (node) node->p.norm.w = w, node->p.norm.group = group, node->p.norm.eps = eps;
+    if (!node) return NULL;
+    node->p.norm.w = w, node->p.norm.group = group, node->p.norm.eps = eps;
+    node->parts = x->width / group, node->part_src = 1;
     return node;
 }
 

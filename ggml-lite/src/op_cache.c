@@ -26,7 +26,7 @@ struct ggl_node *ggl_cache_encode(struct ggl_graph *g, struct ggl_node *x, struc
     if (!x) return NULL;
     if (x->width != format.n_dim) return ggl_graph_refuse(g, "cache_encode", "shape");
     struct ggl_node *node = ggl_node_new(g, &op_encode, GGL_ELEM_U8, format.bytes, 1, &x);
-    if (node) node->p.rows.format = format;
+    if (node) node->p.rows.format = format, node->parts = 1, node->part_src = 1;
     return node;
 }
 
@@ -55,7 +55,7 @@ void ggl_ring_store(struct ggl_graph *g, struct ggl_node *rows, const struct ggl
         return;
     }
     struct ggl_node *node = ggl_node_new(g, &op_store, GGL_ELEM_U8, 0, 2, (struct ggl_node *[]){rows, after});
-    if (node) node->p.rows.ring = ring, node->p.rows.keep = keep;
+    if (node) node->p.rows.ring = node->state[0] = ring, node->p.rows.keep = keep;
 }
 
 /* ---- add_position: x + table[pos mod n] */
@@ -67,13 +67,22 @@ static void run_add_position(const struct ggl_node *node, const struct ggl_run *
     ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
     for (int64_t t = begin; t < end; t++) {
         const float *x = ggl_f32_row(node->src[0], t);
-        const float *a = node->p.compress.ape + (run->pos + t) % node->p.compress.ratio * node->width;
+        const float *a = node->p.position.table + (run->pos + t) % node->p.position.n * node->width;
         float *y = ggl_f32_out(node, t);
         for (int64_t i = 0; i < node->width; i++) y[i] = x[i] + a[i];
     }
 }
 
 static const struct ggl_op op_add_position = {"add_position", 1, NULL, run_add_position};
+
+struct ggl_node *ggl_add_position(struct ggl_graph *g, struct ggl_node *x, const float *table, int64_t n)
+{
+    if (!x) return NULL;
+    if (x->elem != GGL_ELEM_F32 || n < 1) return ggl_graph_refuse(g, "add_position", "shape");
+    struct ggl_node *node = ggl_node_new(g, &op_add_position, GGL_ELEM_F32, x->width, 1, &x);
+    if (node) node->p.position.table = table, node->p.position.n = n, node->parts = 1, node->part_src = 1;
+    return node;
+}
 
 /* ---- compress */
 
@@ -160,10 +169,7 @@ struct ggl_node *ggl_compress(struct ggl_graph *g, struct ggl_node *kv, struct g
     if ((c->ratio != 4 && c->ratio != 128) || kv->width != width || score->width != width || c->n_rope > MAX_ROPE ||
         c->state->capacity < 2 * candidates_before(c) || c->state->row_bytes != (uint32_t)width * 8)
         return ggl_graph_refuse(g, "compress", "shapes");
-    struct ggl_node *biased = ggl_node_new(g, &op_add_position, GGL_ELEM_F32, width, 1, &score);
-    if (!biased) return NULL;
-    biased->p.compress = *c;
-    struct ggl_node *node = ggl_node_new(g, &op_compress, GGL_ELEM_U8, 0, 2, (struct ggl_node *[]){kv, biased});
-    if (node) node->p.compress = *c;
+    struct ggl_node *node = ggl_node_new(g, &op_compress, GGL_ELEM_U8, 0, 2, (struct ggl_node *[]){kv, score});
+    if (node) node->p.compress = *c, node->state[0] = c->state, node->state[1] = c->out;
     return node;
 }

@@ -41,7 +41,7 @@ struct ggl_node *ggl_index_query(struct ggl_graph *g, struct ggl_node *x, int he
     if (!x) return NULL;
     if (x->width != (int64_t)heads * format.n_dim) return ggl_graph_refuse(g, "index_query", "shape");
     struct ggl_node *node = ggl_node_new(g, &op_query, GGL_ELEM_U8, (int64_t)heads * format.bytes, 1, &x);
-    if (node) node->p.index.heads = heads, node->p.index.format = format;
+    if (node) node->p.index.heads = heads, node->p.index.format = format, node->parts = heads, node->part_src = 1;
     return node;
 }
 
@@ -241,5 +241,6 @@ struct ggl_node *ggl_index_select(struct ggl_graph *g, struct ggl_node *query, s
     if (!node) return NULL;
     node->p.index.format = format, node->p.index.keys = keys, node->p.index.heads = heads;
     node->p.index.top_k = top_k, node->p.index.ratio = ratio, node->p.index.scale = scale;
+    node->state[0] = keys;
     return node;
 }

@@ -33,7 +33,7 @@ static struct ggl_node *rounded(struct ggl_graph *g, struct ggl_node *x, int64_t
     }
     int64_t bytes = fp8 ? 2 * n : ggl_act_q8_bytes(n);
     struct ggl_node *node = ggl_node_new(g, &op_round, GGL_ELEM_U8, x->width / n * bytes, 1, &x);
-    if (node) node->p.linear.n_in = n, node->p.linear.fp8 = fp8;
+    if (node) node->p.linear.n_in = n, node->p.linear.fp8 = fp8, node->parts = x->width / n, node->part_src = 1;
     return node;
 }
 

@@ -153,5 +153,6 @@ struct ggl_node *ggl_moe(struct ggl_graph *g, struct ggl_node *x, struct ggl_nod
     if (!node) return NULL;
     node->p.moe.gate = gate, node->p.moe.up = up, node->p.moe.down = down;
     node->p.moe.limit = limit, node->p.moe.n_used = (int)experts->width;
+    node->late_src = 1u << 3; /* shared: the other sources start without waiting for it */
     return node;
 }

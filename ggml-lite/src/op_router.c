@@ -48,7 +48,9 @@ struct ggl_node *ggl_router_select(struct ggl_graph *g, struct ggl_node *score, 
     if (!score || !ids) return NULL;
     if (n_used < 1 || n_used > MAX_USED || n_used > score->width) return ggl_graph_refuse(g, "router_select", "experts");
     struct ggl_node *node = ggl_node_new(g, &op_route, GGL_ELEM_I32, n_used, 2, (struct ggl_node *[]){score, ids});
-    if (node) node->p.router.bias = bias, node->p.router.table = table, node->p.router.n_used = n_used;
+    if (!node) return NULL;
+    node->p.router.bias = bias, node->p.router.table = table, node->p.router.n_used = n_used;
+    node->parts = 1, node->part_src = 3;
     return node;
 }
 
@@ -71,6 +73,6 @@ struct ggl_node *ggl_router_gains(struct ggl_graph *g, struct ggl_node *score, s
     if (experts->elem != GGL_ELEM_I32 || experts->width > score->width)
         return ggl_graph_refuse(g, "router_gains", "shapes");
     struct ggl_node *node = ggl_node_new(g, &op_gains, GGL_ELEM_F32, experts->width, 2, (struct ggl_node *[]){score, experts});
-    if (node) node->p.router.scale = scale;
+    if (node) node->p.router.scale = scale, node->parts = 1, node->part_src = 3;
     return node;
 }

@@ -1,7 +1,8 @@
 /*
  * The memory plan: every node's rows get a place in one arena, and places are
- * used again once the last reader has run.  First fit over the nodes in order;
- * a graph has some hundreds of nodes, so the quadratic search costs microseconds.
+ * used again in the step after that of the last reader (steps.c: within a step the
+ * order of nodes means nothing).  First fit over the nodes in order; a graph has some
+ * hundreds of nodes, so the quadratic search costs microseconds.
  */
 #include "graph_impl.h"
 
@@ -14,7 +15,7 @@
 
 struct block {
     uint64_t offset, bytes;
-    int first, last; /* nodes during which it is in use */
+    int first, last; /* steps during which it is in use */
 };
 
 struct plan {
@@ -56,6 +57,12 @@ static bool row_bytes(const struct ggl_graph *g, const struct ggl_node *node, ui
            ggl_mul_u64(*bytes, (uint64_t)g->n_tokens_max, bytes) && ggl_align_u64(*bytes, ALIGN, bytes);
 }
 
+/* The last step in which a node's rows are read; outputs are kept. */
+static int last_read(const struct ggl_graph *g, const struct ggl_node *node)
+{
+    return node->last_use < g->n_nodes ? g->nodes[node->last_use]->last_step : INT32_MAX;
+}
+
 /* keep: the nodes get their places; otherwise only the size matters. */
 static bool plan_nodes(struct ggl_graph *g, int nth, bool keep, struct plan *p)
 {
@@ -64,11 +71,11 @@ static bool plan_nodes(struct ggl_graph *g, int nth, bool keep, struct plan *p)
         uint64_t bytes, offset = 0, scratch_offset = 0;
         if (!node->op) continue;
         if (!row_bytes(g, node, &bytes)) return false;
-        if (bytes && !place(p, bytes, i, node->last_use, &offset)) return false;
+        if (bytes && !place(p, bytes, node->first_step, last_read(g, node), &offset)) return false;
         if (node->op->scratch) {
             bytes = node->op->scratch(node, g->n_tokens_max, nth);
             if (!ggl_align_u64(bytes, ALIGN, &bytes)) return false;
-            if (bytes && !place(p, bytes, i, i, &scratch_offset)) return false;
+            if (bytes && !place(p, bytes, node->first_step, node->last_step, &scratch_offset)) return false;
         }
         if (keep) node->offset = offset, node->scratch_offset = scratch_offset;
     }
@@ -84,6 +91,7 @@ static enum ggl_status lay_out(struct ggl_graph *g, int n_threads, bool keep, ui
     }
     struct plan p = {.blocks = calloc(2 * (size_t)g->n_nodes + 1, sizeof(struct block))};
     if (!p.blocks) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "graph plan: out of memory");
+    ggl_graph_find_steps(g);
     bool ok = plan_nodes(g, n_threads, keep, &p);
     free(p.blocks);
     *bytes = p.end;

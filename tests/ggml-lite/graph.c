@@ -249,6 +249,8 @@ static const struct ggl_attention *heads_of(int32_t n_head, int32_t ratio)
     X("cache_encode", ggl_cache_encode(p.g, p.f8, kv64))                                                  \
     X("ring_store", (ggl_ring_store(p.g, p.u, &ring, 3, p.f8), NULL))                                     \
     X("ring_store", (ggl_ring_store(p.g, p.f8, &ring, 2, p.f12), NULL))                                   \
+    X("add_position", ggl_add_position(p.g, p.u, NULL, 4))                                                \
+    X("add_position", ggl_add_position(p.g, p.f8, NULL, 0))                                               \
     X("compress", ggl_compress(p.g, p.f8, p.f8, bad_compressor(5)))                                       \
     X("compress", ggl_compress(p.g, p.f8, p.f12, bad_compressor(4)))                                      \
     X("compress", ggl_compress(p.g, p.f8, p.f8, bad_compressor(4)))                                       \
@@ -334,6 +336,7 @@ static void null_passes_through(void **state)
     assert_null(ggl_cache_encode(p.g, NULL, kv64));
     ggl_ring_store(p.g, NULL, &ring, 1, p.f8);
     ggl_ring_store(p.g, p.u, &ring, 1, NULL);
+    assert_null(ggl_add_position(p.g, NULL, NULL, 1));
     assert_null(ggl_compress(p.g, NULL, p.f8, &c));
     assert_null(ggl_index_query(p.g, NULL, 1, index32));
     assert_null(ggl_index_select(p.g, NULL, p.f8, p.f8, &list, index32, 1, 1, 4, 1));

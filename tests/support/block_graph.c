@@ -95,7 +95,6 @@ static struct ggl_node *compressor(struct block_parts *p, struct ggl_graph *g, s
         .ratio = RATIO,
         .n_dim = n_dim,
         .n_rope = n_rope,
-        .ape = numbers(p, 2 * n_dim * RATIO, 1),
         .norm = numbers(p, n_dim, 1),
         .freqs = numbers(p, n_rope / 2, 1),
         .eps = 1e-6f,
@@ -104,8 +103,9 @@ static struct ggl_node *compressor(struct block_parts *p, struct ggl_graph *g, s
         .state = state,
         .out = out,
     };
-    return ggl_compress(g, ggl_mul_mat(g, weight(p, EMBD, 2 * n_dim, 1), x, 1),
-                        ggl_mul_mat(g, weight(p, EMBD, 2 * n_dim, 1), x, 1), &c);
+    struct ggl_node *kv = ggl_mul_mat(g, weight(p, EMBD, 2 * n_dim, 1), x, 1);
+    struct ggl_node *score = ggl_mul_mat(g, weight(p, EMBD, 2 * n_dim, 1), x, 1);
+    return ggl_compress(g, kv, ggl_add_position(g, score, numbers(p, 2 * n_dim * RATIO, 1), RATIO), &c);
 }
 
 static struct ggl_node *attention(struct block_parts *p, struct ggl_graph *g, struct ggl_node *x)
@@ -134,8 +134,9 @@ static struct ggl_node *attention(struct block_parts *p, struct ggl_graph *g, st
     const struct ggl_attention a = {HEADS, DIM,      WINDOW,     RATIO, numbers(p, HEADS, 1),
                                     kv,    &p->ring, &p->entries};
     struct ggl_node *o = ggl_attention(g, q, row, chosen, entries, &a);
-    ggl_ring_store(g, row, &p->ring, WINDOW, o);
+    struct ggl_node *sum = o;
     o = ggl_name(ggl_rope(g, o, angles, DIM, ROPE, true), "heads");
+    ggl_ring_store(g, row, &p->ring, WINDOW, sum);
     o = ggl_mul_mat_grouped(g, weight(p, DIM, LOW * GROUPS, 1), o, GROUPS);
     return ggl_mul_mat(g, weight(p, LOW * GROUPS, EMBD, 1), o, 1);
 }

@@ -64,6 +64,7 @@ GGL_API void ggl_graph_set_tap(struct ggl_graph *g, ggl_tap_fn *fn, void *user);
 /* Where the time of runs goes, by operation, seen from one thread: its own work, and its waits for the others. */
 #define GGL_PROFILE_OPS 64
 struct ggl_profile {
+    uint64_t runs, nodes, barriers; /* parallel regions; nodes that ran; times that all threads met, taps left out */
     int n_ops;
     struct ggl_profile_op {
         const char *name;
@@ -106,6 +107,9 @@ GGL_API struct ggl_node *ggl_mul_mat(struct ggl_graph *g, const struct ggl_tenso
 /* Block-diagonal: rows j * R .. (j+1) * R - 1 of w see only part j of x.  x [n_in * groups, T], w [n_in, R * groups]. */
 GGL_API struct ggl_node *ggl_mul_mat_grouped(struct ggl_graph *g, const struct ggl_tensor *w, struct ggl_node *x, int groups);
 
+/* x + row pos mod n of table [width, n]. */
+GGL_API struct ggl_node *ggl_add_position(struct ggl_graph *g, struct ggl_node *x, const float *table, int64_t n);
+
 /* a + b; b may be narrower by a whole factor and is then repeated. */
 GGL_API struct ggl_node *ggl_add(struct ggl_graph *g, struct ggl_node *a, struct ggl_node *b);
 
@@ -144,7 +148,6 @@ struct ggl_compressor {
     int32_t ratio;       /* 4 (overlapping, twice as wide) or 128 */
     int32_t n_dim;       /* of an entry */
     int32_t n_rope;
-    const float *ape;    /* [width, ratio], added to the score; width = n_dim * (ratio == 4 ? 2 : 1) */
     const float *norm;   /* [n_dim] */
     const float *freqs;  /* [n_rope / 2] */
     float eps;
@@ -154,7 +157,8 @@ struct ggl_compressor {
     const struct ggl_row_list *out;   /* entry i pools tokens i * ratio .. */
 };
 
-/* Append an entry for every group of `ratio` tokens that this run completes.  kv, score: [width, T].
+/* Append an entry for every group of `ratio` tokens that this run completes.  kv, score (its position added already):
+ * [width, T], width = n_dim * (ratio == 4 ? 2 : 1).
  * Returns a node of width 0 that attention takes as a dependency. */
 GGL_API struct ggl_node *ggl_compress(struct ggl_graph *g, struct ggl_node *kv, struct ggl_node *score,
                                       const struct ggl_compressor *c);
