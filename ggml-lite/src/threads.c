@@ -1,28 +1,32 @@
 /*
- * The engine's team: a leader thread that runs bodies on all members, with
- * OpenMP inside when the build has it and plain threads otherwise.
+ * The engine's team: members that wait for work, run it together and wait again.
  *
- * The leader sleeps on a condition variable between runs, so an idle engine
- * costs nothing; inside a run members meet at a barrier that spins briefly and
- * then yields, so a shared machine is not starved.
+ * With OpenMP one leader thread opens a parallel region when the team is made, and
+ * the members stay in it: the runtime's own waiting, which may spin for
+ * milliseconds, comes only at the end.  Without it the members are plain threads.
+ * Between runs they sleep, so an idle engine costs nothing (barrier.h).
  */
 #include "ggml-lite/threads.h"
 
 #include <fenv.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "barrier.h"
 #include "cores.h"
 
 #ifdef GGL_HAVE_OPENMP
 #include <omp.h>
 #endif
 
-#define SPINS_BEFORE_YIELD 1000 /* some tens of microseconds: longer than a barrier should take, shorter than a time slice */
-#define MAX_THREADS        1024
+enum {
+    MAX_THREADS = 1024,
+    SPINS = 1000,         /* 25 to 50 us: longer than a barrier should take, shorter than a time slice */
+    MEETING_NS = 300000,
+    IDLE_NS = 50000,      /* the next run of a decoding caller comes within that */
+    CROWDED_NS = 50000,   /* little comes of waiting awake while the awaited has no processor */
+};
 
 #ifdef GGL_HAVE_OPENMP
 #define OWN_THREADS(n) 1 /* the leader; OpenMP adds the others */
@@ -30,140 +34,124 @@
 #define OWN_THREADS(n) (n)
 #endif
 
-struct member {
+struct thread {
     struct ggl_team *team;
-    pthread_t thread;
+    pthread_t id;
     int ith;
 };
 
 struct ggl_team {
     int n;
-    int spins; /* at a barrier, before giving the processor away; none when members outnumber processors */
     pid_t pid;
-    struct member *members; /* our own threads */
-    int n_members;
-    pthread_mutex_t lock; /* protects what follows */
-    pthread_cond_t wake, done, idle;
-    ggl_team_fn *fn;
+    struct thread *threads; /* our own */
+    int n_threads;
+    pthread_mutex_t lock; /* protects the callers' turns, which they take in order of arrival */
+    pthread_cond_t next;
+    uint64_t last_ticket, turn;
+    struct ggl_patience idle;
+    struct ggl_barrier barrier;
+    /* written before `work` is opened */
+    ggl_team_fn *fn; /* NULL: the end */
     void *arg;
-    uint64_t job;  /* counts the runs */
-    int running;   /* members still inside the current job */
-    bool quit, busy, ready;
-    /* the barrier: the last to arrive opens the next generation */
-    atomic_int arrived;
-    atomic_uint generation;
+    struct ggl_gate work, done;
+    atomic_int running; /* members still inside the current run; the last opens `done` */
 };
-
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
 
 void ggl_team_barrier(struct ggl_team *team)
 {
-    if (team->n == 1) return;
-    unsigned generation = atomic_load_explicit(&team->generation, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 == team->n) {
-        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-        atomic_fetch_add_explicit(&team->generation, 1, memory_order_release);
-        return;
+    ggl_barrier_wait(&team->barrier);
+}
+
+/* ---- members */
+
+static void serve(struct ggl_team *team, int ith)
+{
+    struct ggl_patience idle = {0}; /* for the first run: nobody knows when it comes */
+    for (unsigned runs = 0;; runs++) {
+        ggl_gate_wait(&team->work, runs, idle);
+        if (!team->fn) return;
+        idle = team->idle;
+        team->fn(team->arg, ith, team->n);
+        if (atomic_fetch_sub_explicit(&team->running, 1, memory_order_acq_rel) == 1) ggl_gate_open(&team->done);
     }
-    for (int i = 0; atomic_load_explicit(&team->generation, memory_order_acquire) == generation; i++) {
-        if (i < team->spins) relax();
-        else sched_yield();
-    }
 }
 
-static void run_job(struct member *m, ggl_team_fn *fn, void *arg)
+static void *thread_main(void *p)
 {
-    int n = m->team->n;
-#ifdef GGL_HAVE_OPENMP
-#pragma omp parallel num_threads(n)
-    fn(arg, omp_get_thread_num(), n);
-#else
-    fn(arg, m->ith, n);
-#endif
-}
-
-#ifdef GGL_HAVE_OPENMP
-/* What OpenMP really gives: its environment variables may leave fewer threads than asked for, whatever else
- * is set, and a barrier would wait for the missing ones for ever. */
-static int threads_given(int n)
-{
-    int given = 1;
-    omp_set_dynamic(0);
-#pragma omp parallel num_threads(n)
-    if (omp_get_thread_num() == 0) given = omp_get_num_threads();
-    return given;
-}
-#endif
-
-static void *member_main(void *p)
-{
-    struct member *m = p;
-    struct ggl_team *team = m->team;
-    uint64_t seen = 0;
+    struct thread *t = p;
+    struct ggl_team *team = t->team;
     fesetenv(FE_DFL_ENV); /* a new thread inherits its creator's rounding mode, traps and flushing */
 #ifdef GGL_HAVE_OPENMP
-    team->n = threads_given(team->n);
-#endif
-    pthread_mutex_lock(&team->lock);
-    team->ready = true;
-    pthread_cond_broadcast(&team->done);
-    for (;;) {
-        while (!team->quit && team->job == seen) pthread_cond_wait(&team->wake, &team->lock);
-        if (team->quit) break;
-        seen = team->job;
-        ggl_team_fn *fn = team->fn;
-        void *arg = team->arg;
-        pthread_mutex_unlock(&team->lock);
-        run_job(m, fn, arg);
-        pthread_mutex_lock(&team->lock);
-        if (--team->running == 0) pthread_cond_broadcast(&team->done);
+    omp_set_dynamic(0);
+#pragma omp parallel num_threads(team->n)
+    {
+        if (omp_get_thread_num() == 0) {
+            /* Environment variables may leave fewer threads than asked for, whatever else is set, and a barrier
+             * would wait for the missing ones for ever. */
+            team->n = omp_get_num_threads();
+            ggl_gate_open(&team->done);
+        }
+        serve(team, omp_get_thread_num());
     }
-    pthread_mutex_unlock(&team->lock);
+#else
+    serve(team, t->ith);
+#endif
     return NULL;
+}
+
+/* ---- callers */
+
+static void take_turn(struct ggl_team *team)
+{
+    pthread_mutex_lock(&team->lock);
+    uint64_t ticket = team->last_ticket++;
+    while (team->turn != ticket) pthread_cond_wait(&team->next, &team->lock);
+    pthread_mutex_unlock(&team->lock);
+}
+
+static void end_turn(struct ggl_team *team)
+{
+    pthread_mutex_lock(&team->lock);
+    team->turn++;
+    pthread_cond_broadcast(&team->next);
+    pthread_mutex_unlock(&team->lock);
+}
+
+static void start(struct ggl_team *team, ggl_team_fn *fn, void *arg)
+{
+    team->fn = fn;
+    team->arg = arg;
+    atomic_store(&team->running, team->n);
+    ggl_gate_open(&team->work);
 }
 
 enum ggl_status ggl_team_run(struct ggl_team *team, ggl_team_fn *fn, void *arg, struct ggl_error *err)
 {
     if (getpid() != team->pid)
         return ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: this process was forked after they were made");
-    pthread_mutex_lock(&team->lock);
-    while (team->busy) pthread_cond_wait(&team->idle, &team->lock);
-    team->busy = true;
-    team->fn = fn;
-    team->arg = arg;
-    team->running = team->n_members;
-    team->job++;
-    pthread_cond_broadcast(&team->wake);
-    while (team->running) pthread_cond_wait(&team->done, &team->lock);
-    team->busy = false;
-    pthread_cond_signal(&team->idle);
-    pthread_mutex_unlock(&team->lock);
+    take_turn(team);
+    unsigned before = ggl_gate_generation(&team->done);
+    start(team, fn, arg);
+    ggl_gate_wait(&team->done, before, (struct ggl_patience){0}); /* the processors are the members' */
+    end_turn(team);
     return GGL_OK;
 }
 
-static enum ggl_status start_members(struct ggl_team *team, struct ggl_error *err)
+static enum ggl_status start_threads(struct ggl_team *team, struct ggl_error *err)
 {
     int n = OWN_THREADS(team->n);
-    team->members = calloc((size_t)n, sizeof(*team->members));
-    if (!team->members) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: out of memory");
-    for (; team->n_members < n; team->n_members++) {
-        struct member *m = &team->members[team->n_members];
-        *m = (struct member){.team = team, .ith = team->n_members};
-        if (pthread_create(&m->thread, NULL, member_main, m))
+    team->threads = calloc((size_t)n, sizeof(*team->threads));
+    if (!team->threads) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: out of memory");
+    for (; team->n_threads < n; team->n_threads++) {
+        struct thread *t = &team->threads[team->n_threads];
+        *t = (struct thread){.team = team, .ith = team->n_threads};
+        if (pthread_create(&t->id, NULL, thread_main, t))
             return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: cannot start thread %d of %d",
-                            team->n_members + 1, n);
+                            team->n_threads + 1, n);
     }
-    pthread_mutex_lock(&team->lock);
-    while (!team->ready)
-        pthread_cond_wait(&team->done, &team->lock); /* the size is known then */
-    pthread_mutex_unlock(&team->lock);
+#ifdef GGL_HAVE_OPENMP
+    ggl_gate_wait(&team->done, 0, (struct ggl_patience){0}); /* the size is known then */
+#endif
     return GGL_OK;
 }
 
@@ -177,14 +165,16 @@ enum ggl_status ggl_team_new(int n, struct ggl_team **out, struct ggl_error *err
 #endif
     struct ggl_team *team = calloc(1, sizeof(*team));
     if (!team) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: out of memory");
+    bool crowded = n > ggl_allowed_cpus(); /* a member that waits awake may keep another from its processor */
     team->n = n;
-    team->spins = n <= ggl_allowed_cpus() ? SPINS_BEFORE_YIELD : 0;
     team->pid = getpid();
+    team->idle = crowded ? (struct ggl_patience){0} : (struct ggl_patience){SPINS, IDLE_NS};
     pthread_mutex_init(&team->lock, NULL);
-    pthread_cond_init(&team->wake, NULL);
-    pthread_cond_init(&team->done, NULL);
-    pthread_cond_init(&team->idle, NULL);
-    enum ggl_status s = start_members(team, err);
+    pthread_cond_init(&team->next, NULL);
+    ggl_gate_init(&team->work);
+    ggl_gate_init(&team->done);
+    enum ggl_status s = start_threads(team, err);
+    ggl_barrier_init(&team->barrier, team->n, crowded ? (struct ggl_patience){0, CROWDED_NS} : (struct ggl_patience){SPINS, MEETING_NS});
     if (s) ggl_team_free(team);
     else *out = team;
     return s;
@@ -194,17 +184,15 @@ void ggl_team_free(struct ggl_team *team)
 {
     if (!team) return;
     if (getpid() == team->pid) { /* in a forked child the members do not exist */
-        pthread_mutex_lock(&team->lock);
-        team->quit = true;
-        pthread_cond_broadcast(&team->wake);
-        pthread_mutex_unlock(&team->lock);
-        for (int i = 0; i < team->n_members; i++) pthread_join(team->members[i].thread, NULL);
-        pthread_cond_destroy(&team->wake);
-        pthread_cond_destroy(&team->done);
-        pthread_cond_destroy(&team->idle);
+        start(team, NULL, NULL);
+        for (int i = 0; i < team->n_threads; i++) pthread_join(team->threads[i].id, NULL);
+        ggl_barrier_deinit(&team->barrier);
+        ggl_gate_deinit(&team->work);
+        ggl_gate_deinit(&team->done);
+        pthread_cond_destroy(&team->next);
         pthread_mutex_destroy(&team->lock);
     }
-    free(team->members);
+    free(team->threads);
     free(team);
 }
 

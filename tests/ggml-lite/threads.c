@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "src/cores.h"
@@ -69,6 +70,66 @@ static void everyone_meets_at_the_barrier(void **state)
     }
 }
 
+/* ---- long waits */
+
+static void nap(long us)
+{
+    nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
+}
+
+static double seconds(clockid_t clock)
+{
+    struct timespec t;
+    assert_int_equal(clock_gettime(clock, &t), 0);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+struct waits {
+    struct ggl_team *team;
+    double cpu[MAX];
+};
+
+static void wait_for_the_last(void *arg, int ith, int nth)
+{
+    struct waits *w = arg;
+    if (ith == nth - 1) nap(300000);
+    double before = seconds(CLOCK_THREAD_CPUTIME_ID);
+    ggl_team_barrier(w->team);
+    w->cpu[ith] = seconds(CLOCK_THREAD_CPUTIME_ID) - before;
+}
+
+/* Less than a millisecond is meant; a tenth of the time would be wrong on any machine. */
+static void a_long_wait_costs_nothing(void **state)
+{
+    (void)state;
+    for (int n = 2; n <= MAX; n += 3) {
+        struct waits w = {.team = team_of(n)};
+        assert_int_equal(ggl_team_run(w.team, wait_for_the_last, &w, NULL), GGL_OK);
+        for (int i = 0; i < n; i++)
+            if (w.cpu[i] > 0.03) fail_msg("member %d of %d worked %.3f s while it waited", i, n, w.cpu[i]);
+        double before = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        nap(300000); /* and between runs */
+        double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - before;
+        if (cpu > 0.03) fail_msg("%d idle members worked %.3f s", n, cpu);
+        ggl_team_free(w.team);
+    }
+}
+
+/* Members come at all moments of the others' waiting: as they watch, yield, fall asleep and sleep. */
+static void meet_late(void *arg, int ith, int nth)
+{
+    struct meeting *m = arg;
+    uint32_t rng = (uint32_t)ith * 7919 + 1;
+    for (int round = 0; round < ROUNDS; round++) {
+        rng = rng * 1664525 + 1013904223;
+        if (rng >> 30 == 0) nap(rng >> 8 & 1023);
+        m->slot[round & 1][ith] = round;
+        ggl_team_barrier(m->team);
+        for (int i = 0; i < nth; i++)
+            if (m->slot[round & 1][i] != round) atomic_fetch_add(&m->wrong, 1);
+    }
+}
+
 struct count {
     long runs[MAX];
 };
@@ -77,6 +138,23 @@ static void count_run(void *arg, int ith, int nth)
 {
     (void)nth;
     ((struct count *)arg)->runs[ith]++;
+}
+
+static void nobody_sleeps_on(void **state)
+{
+    (void)state;
+    for (int n = 2; n <= MAX; n += 3) {
+        struct meeting m = {.team = team_of(n)};
+        struct count c = {{0}};
+        assert_int_equal(ggl_team_run(m.team, meet_late, &m, NULL), GGL_OK);
+        assert_int_equal(m.wrong, 0);
+        for (int i = 0; i < 200; i++) { /* runs that come at all moments of falling asleep */
+            if (i % 2) nap(i * 2);
+            assert_int_equal(ggl_team_run(m.team, count_run, &c, NULL), GGL_OK);
+            for (int j = 0; j < n; j++) assert_int_equal(c.runs[j], i + 1);
+        }
+        ggl_team_free(m.team);
+    }
 }
 
 static void many_short_runs(void **state)
@@ -360,6 +438,8 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--limited") == 0) return limited();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everyone_meets_at_the_barrier),
+        cmocka_unit_test(a_long_wait_costs_nothing),
+        cmocka_unit_test(nobody_sleeps_on),
         cmocka_unit_test(many_short_runs),
         cmocka_unit_test(teams_come_and_go),
         cmocka_unit_test(callers_take_turns),

@@ -102,7 +102,7 @@ void bench_print_profiles(const struct bench *b, FILE *f)
         }
         print_op(f, "(between runs)", total - run - wait, 0, total, tokens, 0);
         print_op(f, "(all)", total, wait, total, tokens, 0);
-        fprintf(f, "  a token: %.2f parallel regions, %.1f nodes, %.1f barriers\n", (double)p.runs / tokens, (double)p.nodes / tokens,
-                (double)p.barriers / tokens);
+        fprintf(f, "  a token: %.2f runs of the team, %.1f nodes, %.1f barriers\n", (double)p.runs / tokens,
+                (double)p.nodes / tokens, (double)p.barriers / tokens);
     }
 }

@@ -64,7 +64,7 @@ GGL_API void ggl_graph_set_tap(struct ggl_graph *g, ggl_tap_fn *fn, void *user);
 /* Where the time of runs goes, by operation, seen from one thread: its own work, and its waits for the others. */
 #define GGL_PROFILE_OPS 64
 struct ggl_profile {
-    uint64_t runs, nodes, barriers; /* parallel regions; nodes that ran; times that all threads met, taps left out */
+    uint64_t runs, nodes, barriers; /* times the team was woken; nodes that ran; times that all threads met, taps left out */
     int n_ops;
     struct ggl_profile_op {
         const char *name;

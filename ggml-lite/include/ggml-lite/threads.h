@@ -1,15 +1,18 @@
 /*
  * The engine's own team of threads.
  *
- * One leader thread owns the team (an OpenMP team when the build has OpenMP, plain threads otherwise); callers hand
- * it work and wait, so a host's threads never fork teams of their own, and the host's floating-point environment
+ * The members are those of one OpenMP parallel region that a leader thread keeps open while the team lives, or plain
+ * threads in a build without OpenMP.  Callers hand them work and wait, so a host's threads never fork teams of their own, and the host's floating-point environment
  * never reaches a kernel.
  *
  *     struct ggl_team *team;
  *     ggl_team_new(0, &team, &err);
  *     ggl_team_run(team, body, arg, &err);   // body(arg, i, n) on every thread i of n
  *
- * Thread-safety: ggl_team_run may be called from any thread; runs are serialised.
+ * A member that has to wait stays awake for less than a millisecond and then sleeps, so neither an idle team nor one
+ * that is held up takes processor time.
+ *
+ * Thread-safety: ggl_team_run may be called from any thread; runs are serialised, first come, first served.
  * A child of fork() cannot use its parent's team: STATE.
  */
 #ifndef GGL_THREADS_H
