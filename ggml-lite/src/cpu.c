@@ -1,6 +1,6 @@
 /*
- * Detection of processor features, and nothing else does any: cpuid and xgetbv
- * on x86-64, the auxiliary vector on arm64.
+ * Detection of processor features, and nothing else does any: cpuid and xgetbv on x86-64; on arm64, where NEON is
+ * part of the architecture, the auxiliary vector of Linux or Apple's sysctl.
  */
 #include "ggml-lite/cpu.h"
 
@@ -12,6 +12,8 @@
 #include <cpuid.h>
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 static const struct {
@@ -82,6 +84,28 @@ static uint64_t detect(void)
     unsigned long cap = getauxval(AT_HWCAP), cap2 = getauxval(AUX_HWCAP2);
     return (cap & CAP_ASIMD ? GGL_ISA_NEON : 0) | (cap & CAP_ASIMDDP ? GGL_ISA_DOTPROD : 0) |
            (cap2 & CAP2_I8MM ? GGL_ISA_I8MM : 0);
+}
+
+#elif defined(__aarch64__) && defined(__APPLE__)
+
+static bool has(const char *name)
+{
+    int value = 0;
+    size_t size = sizeof(value);
+    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value != 0;
+}
+
+static uint64_t detect(void)
+{
+    return GGL_ISA_NEON | (has("hw.optional.arm.FEAT_DotProd") ? GGL_ISA_DOTPROD : 0) |
+           (has("hw.optional.arm.FEAT_I8MM") ? GGL_ISA_I8MM : 0);
+}
+
+#elif defined(__aarch64__)
+
+static uint64_t detect(void)
+{
+    return GGL_ISA_NEON;
 }
 
 #else

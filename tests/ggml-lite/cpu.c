@@ -84,8 +84,12 @@ static void as_the_system_says(void **state)
     static char line[16384];
     FILE *f = fopen("/proc/cpuinfo", "r");
     bool found = false;
-    while (f && !found && fgets(line, sizeof(line) - 1, f))
-        found = strncmp(line, "flags", 5) == 0 || strncmp(line, "Features", 8) == 0;
+#if defined(__aarch64__)
+    const char *const word = "Features"; /* not in the list of the machine that emulates this one */
+#else
+    const char *const word = "flags";
+#endif
+    while (f && !found && fgets(line, sizeof(line) - 1, f)) found = strncmp(line, word, strlen(word)) == 0;
     if (f) fclose(f);
     if (!found || getenv("GGL_CPU_DISABLE")) skip();
     line[strcspn(line, "\n")] = ' ';

@@ -168,6 +168,16 @@ static void picks_the_best_that_is_allowed(void **state)
     assert_true(k.dot_f32 == ggl_dot_f32_avx2);
     ggl_kernels_pick(&k, GGL_ISA_AVX2 | GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI);
     assert_true(k.dot_f32 == ggl_dot_f32_avx512);
+#elif GGL_ARCH_ARM64
+    assert_true(k.dot_f32 == ggl_dot_f32_ref && k.panel_mul == ggl_panel_mul_ref);
+    ggl_kernels_pick(&k, GGL_ISA_NEON);
+    assert_true(k.dot_f32 == ggl_dot_f32_neon && k.panel_mul == ggl_panel_mul_neon);
+    ggl_kernels_pick(&k, GGL_ISA_NEON | GGL_ISA_I8MM);
+    assert_true(k.panel_mul == ggl_panel_mul_neon);
+    ggl_kernels_pick(&k, GGL_ISA_NEON | GGL_ISA_DOTPROD);
+    assert_true(k.panel_mul == ggl_panel_mul_dotprod);
+    ggl_kernels_pick(&k, GGL_ISA_NEON | GGL_ISA_DOTPROD | GGL_ISA_I8MM);
+    assert_true(k.panel_mul == ggl_panel_mul_i8mm);
 #endif
 }
 

@@ -24,6 +24,10 @@ typedef uint32_t ggl_int8_peak_fn(uint8_t a, int8_t b, int64_t rounds, int64_t *
 typedef float ggl_bf16_peak_fn(float a, float b, int64_t rounds, int64_t *macs);
 
 /* Makes a register's value unknown to the compiler, which would else compute the products of constants once. */
+#if defined(__aarch64__)
+#define GGL_PEAK_HIDE(v) __asm__ volatile("" : "+w"(v))
+#else
 #define GGL_PEAK_HIDE(v) __asm__ volatile("" : "+x"(v))
+#endif
 
 #endif

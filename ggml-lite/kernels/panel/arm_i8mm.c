@@ -1,0 +1,119 @@
+/*
+ * NEON with integer matrix products: one instruction multiplies two rows by eight inputs with eight inputs by two
+ * tokens.  A tile is half a panel by up to four pairs of tokens; a last single token takes the dot products.
+ */
+#include "kernels/kernels.h"
+
+#include "kernels/panel/arm_neon.h"
+
+enum { PAIRS = 4, TOKENS = 2 * PAIRS };
+
+struct tile {
+    const int8_t *codes[TOKENS];
+    const float *scales[TOKENS];
+};
+
+/* Inputs i .. i + 7 of block b of a pair of tokens. */
+GGL_PANEL_INLINE int8x16_t load_pair(const struct tile *x, int pair, int64_t b, int i)
+{
+    int64_t at = GGL_PANEL_BLOCK * b + i;
+    return vcombine_s8(vld1_s8(x->codes[2 * pair] + at), vld1_s8(x->codes[2 * pair + 1] + at));
+}
+
+/* dot[q][p][i]: row 4q + 2i of half a panel with both tokens of pair p, then row 4q + 2i + 1. */
+GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *codes, struct ggl_panel_levels levels, int half,
+                               const struct tile *x, const int n_pairs, int64_t b, int32x4_t dot[2][PAIRS][2])
+{
+    for (int q = 0; q < 2; q++)
+        for (int p = 0; p < n_pairs; p++) dot[q][p][0] = dot[q][p][1] = vdupq_n_s32(0);
+#pragma GCC unroll 4
+    for (int j = 0; j < 8; j += 2) {
+        int8x16_t a[PAIRS];
+        for (int p = 0; p < n_pairs; p++) a[p] = load_pair(x, p, b, 4 * j);
+        for (int q = 0; q < 2; q++) { /* four inputs a row twice -> eight inputs a row */
+            int32x4_t first = vreinterpretq_s32_s8(ggl_panel_weights(kind, codes, j, 2 * half + q, levels));
+            int32x4_t second = vreinterpretq_s32_s8(ggl_panel_weights(kind, codes, j + 1, 2 * half + q, levels));
+            int8x16_t w0 = vreinterpretq_s8_s32(vzip1q_s32(first, second)), w1 = vreinterpretq_s8_s32(vzip2q_s32(first, second));
+            for (int p = 0; p < n_pairs; p++) {
+                dot[q][p][0] = vmmlaq_s32(dot[q][p][0], w0, a[p]);
+                dot[q][p][1] = vmmlaq_s32(dot[q][p][1], w1, a[p]);
+            }
+        }
+    }
+}
+
+GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind, const uint8_t *panel,
+                               int64_t n_blocks, const struct tile *x, const int n_pairs, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
+{
+    const struct ggl_panel_levels levels = ggl_panel_levels_of(f, kind);
+    for (int t = 0; t < 2 * n_pairs; t++)
+        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = vdupq_n_f32(0);
+    for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
+        for (int half = 0; half < 2; half++) {
+            int32x4_t dot[2][PAIRS][2];
+            multiply(kind, panel + ggl_panel_scale_bytes(kind), levels, half, x, n_pairs, b, dot);
+            for (int q = 0; q < 2; q++) {
+                float32x4_t scale = ggl_panel_scales(kind, panel, 2 * half + q);
+                for (int p = 0; p < n_pairs; p++) {
+                    float32x4_t *s = &sum[2 * p][2 * half + q], *s1 = &sum[2 * p + 1][2 * half + q];
+                    *s = ggl_panel_add(*s, vuzp1q_s32(dot[q][p][0], dot[q][p][1]), scale, x->scales[2 * p][b]);
+                    *s1 = ggl_panel_add(*s1, vuzp2q_s32(dot[q][p][0], dot[q][p][1]), scale, x->scales[2 * p + 1][b]);
+                }
+            }
+        }
+    }
+    for (int t = 0; t < 2 * n_pairs; t++)
+        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = ggl_panel_end(kind, sum[t][q], panel, q);
+}
+
+#define CASES(kind)                                                                                                    \
+    switch (n_pairs) {                                                                                                 \
+    case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum); break;                                                      \
+    case 2: run_tile(f, kind, panel, n_blocks, x, 2, sum); break;                                                      \
+    case 3: run_tile(f, kind, panel, n_blocks, x, 3, sum); break;                                                      \
+    default: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                     \
+    }
+
+static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x,
+                     int n_pairs, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
+{
+    if (f->kind == GGL_PANEL_Q8) {
+        CASES(GGL_PANEL_Q8)
+    } else if (f->kind == GGL_PANEL_X8) {
+        CASES(GGL_PANEL_X8)
+    } else if (f->kind == GGL_PANEL_I4) {
+        CASES(GGL_PANEL_I4)
+    } else {
+        CASES(GGL_PANEL_T4)
+    }
+}
+
+/* n_tokens is even. */
+static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
+                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    for (int64_t t = 0; t < n_tokens; t += TOKENS) {
+        int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
+        struct tile tile;
+        float32x4_t sum[TOKENS][GGL_PANEL_QUADS];
+        for (int i = 0; i < count; i++) {
+            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
+            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
+        }
+        dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count / 2, sum);
+        for (int i = 0; i < count; i++) ggl_panel_store(y + (t + i) * y_stride, sum[i], n_rows);
+    }
+}
+
+void ggl_panel_mul_i8mm(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
+                        const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    int64_t even = n_tokens & ~(int64_t)1, stride = ggl_panel_bytes(f->kind, n);
+    for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += stride) {
+        int rows = n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS;
+        mul_one(f, panel, n, x, x_stride, index, even, y + r, y_stride, rows);
+        if (even < n_tokens)
+            ggl_panel_mul_dotprod(f, panel, n, index ? x : x + even * x_stride, x_stride, index ? index + even : NULL, 1,
+                                  y + even * y_stride + r, y_stride, rows);
+    }
+}

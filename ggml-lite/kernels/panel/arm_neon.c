@@ -1,0 +1,119 @@
+/*
+ * NEON without dot products: bytes are multiplied to 16 bits and those added in pairs.  Two products of weights as large
+ * as 128 fit in 16 bits (2 * 128 * 127), eight of X8's, which are at most 32.  Eight rows at a time, so that the sums
+ * of four tokens stay in registers.
+ */
+#include "kernels/kernels.h"
+
+#include "kernels/panel/arm_neon.h"
+
+enum { TOKENS = 4 };
+
+struct tile {
+    const int8_t *codes[TOKENS];
+    const float *scales[TOKENS];
+};
+
+static inline int8x16_t broadcast4(const int8_t *p)
+{
+    int32_t v;
+    memcpy(&v, p, 4);
+    return vreinterpretq_s8_s32(vdupq_n_s32(v));
+}
+
+/* dot[t][q]: the sums of block b for rows 8 half + 4q .. + 3. */
+GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *codes, struct ggl_panel_levels levels, int half,
+                               const struct tile *x, const int n, int64_t b, int32x4_t dot[TOKENS][2])
+{
+    const int run = kind == GGL_PANEL_X8 ? 8 : 2; /* inputs 4j whose products are added in 16 bits */
+    int32x4_t sum[TOKENS][2][2];
+    for (int t = 0; t < n; t++)
+        for (int q = 0; q < 2; q++) sum[t][q][0] = sum[t][q][1] = vdupq_n_s32(0);
+    for (int j0 = 0; j0 < 8; j0 += run) {
+        int16x8_t pairs[TOKENS][2][2];
+        for (int j = j0; j < j0 + run; j++) {
+            int8x16_t w[2];
+            for (int q = 0; q < 2; q++) w[q] = ggl_panel_weights(kind, codes, j, 2 * half + q, levels);
+            for (int t = 0; t < n; t++) {
+                int8x16_t a = broadcast4(x->codes[t] + GGL_PANEL_BLOCK * b + 4 * j);
+                for (int q = 0; q < 2; q++) {
+                    int16x8_t *p = pairs[t][q];
+                    p[0] = j == j0 ? vmull_s8(vget_low_s8(w[q]), vget_low_s8(a))
+                                   : vmlal_s8(p[0], vget_low_s8(w[q]), vget_low_s8(a));
+                    p[1] = j == j0 ? vmull_high_s8(w[q], a) : vmlal_high_s8(p[1], w[q], a);
+                }
+            }
+        }
+        for (int t = 0; t < n; t++)
+            for (int q = 0; q < 2; q++)
+                for (int i = 0; i < 2; i++) sum[t][q][i] = vpadalq_s16(sum[t][q][i], pairs[t][q][i]);
+    }
+    for (int t = 0; t < n; t++)
+        for (int q = 0; q < 2; q++) dot[t][q] = vpaddq_s32(sum[t][q][0], sum[t][q][1]);
+}
+
+GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind, const uint8_t *panel,
+                               int64_t n_blocks, const struct tile *x, const int n, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
+{
+    const struct ggl_panel_levels levels = ggl_panel_levels_of(f, kind);
+    for (int t = 0; t < n; t++)
+        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = vdupq_n_f32(0);
+    for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
+        for (int half = 0; half < 2; half++) {
+            int32x4_t dot[TOKENS][2];
+            multiply(kind, panel + ggl_panel_scale_bytes(kind), levels, half, x, n, b, dot);
+            for (int q = 0; q < 2; q++) {
+                float32x4_t scale = ggl_panel_scales(kind, panel, 2 * half + q);
+                for (int t = 0; t < n; t++)
+                    sum[t][2 * half + q] = ggl_panel_add(sum[t][2 * half + q], dot[t][q], scale, x->scales[t][b]);
+            }
+        }
+    }
+    for (int t = 0; t < n; t++)
+        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = ggl_panel_end(kind, sum[t][q], panel, q);
+}
+
+#define CASES(kind)                                                                                                    \
+    switch (n) {                                                                                                       \
+    case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum); break;                                                      \
+    case 2: run_tile(f, kind, panel, n_blocks, x, 2, sum); break;                                                      \
+    case 3: run_tile(f, kind, panel, n_blocks, x, 3, sum); break;                                                      \
+    default: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                     \
+    }
+
+static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
+                     float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
+{
+    if (f->kind == GGL_PANEL_Q8) {
+        CASES(GGL_PANEL_Q8)
+    } else if (f->kind == GGL_PANEL_X8) {
+        CASES(GGL_PANEL_X8)
+    } else if (f->kind == GGL_PANEL_I4) {
+        CASES(GGL_PANEL_I4)
+    } else {
+        CASES(GGL_PANEL_T4)
+    }
+}
+
+static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
+                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    for (int64_t t = 0; t < n_tokens; t += TOKENS) {
+        int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
+        struct tile tile;
+        float32x4_t sum[TOKENS][GGL_PANEL_QUADS];
+        for (int i = 0; i < count; i++) {
+            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
+            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
+        }
+        dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count, sum);
+        for (int i = 0; i < count; i++) ggl_panel_store(y + (t + i) * y_stride, sum[i], n_rows);
+    }
+}
+
+void ggl_panel_mul_neon(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
+                        const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+{
+    for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(f->kind, n))
+        mul_one(f, panel, n, x, x_stride, index, n_tokens, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
+}
