@@ -35,6 +35,7 @@
 #include "kernels/hadamard/hadamard.h"
 #include "kernels/hyper_connection/hyper_connection.h"
 #include "kernels/index/index.h"
+#include "kernels/kquant/kquant.h"
 #include "kernels/mul_mat/mul_mat.h"
 #include "kernels/mxfp4/mxfp4.h"
 #include "kernels/panel/panel.h"
@@ -74,6 +75,8 @@ struct ggl_kernels {
     ggl_act_q8_fn *act_q8;
     ggl_act_bf16_fn *act_bf16;
     ggl_panel_mul_fn *panel_mul;
+    ggl_kquant_mul_fn *kquant_mul;
+    ggl_kquant_expand_fn *kquant_expand;
     ggl_mxfp4_rows_fn *mxfp4_rows;
     ggl_mxfp4_expand_fn *mxfp4_expand;
     ggl_fp8_mul_fn *fp8_mul;

@@ -48,6 +48,10 @@ static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, in
         const uint8_t *panel = w->data + (uint64_t)i * w->panel_bytes;
         int64_t rows = last * ROWS < w->n_out ? (last - i) * ROWS : w->n_out - i * ROWS;
         float *out = y + i * ROWS;
+        if (w->kquant) {
+            run->k->kquant_mul(w->kquant, panel, w->n_in, (const int8_t *)x, stride, NULL, count, out, w->n_out, (int)rows);
+            continue;
+        }
         if (!w->fp8) {
             run->k->panel_mul(&w->format, panel, w->n_in, (const int8_t *)x, stride, NULL, count, out, w->n_out, (int)rows);
             continue;

@@ -1,10 +1,12 @@
 /*
- * The mixture of experts with int8 activations, for experts in MXFP4 (GGUF) or
- * FP4 (checkpoint directories), computed from where they are mapped.
+ * The mixture of experts with int8 activations, for experts in MXFP4 and the types of
+ * kernels/kquant (GGUF) or FP4 (checkpoint directories), computed from where they are
+ * mapped.
  *
- * Rows of an expert are taken in groups.  For one or two tokens they are multiplied
- * from the file's blocks, 16 at a time; for more they are unpacked once into four
- * panels that stay in the second-level cache.  Both give the same bits (kernels/panel).
+ * Rows of an expert are taken in groups.  For one or two tokens those of MXFP4 are
+ * multiplied from the file's blocks, 16 at a time; in every other case they are unpacked
+ * once into four panels that stay in the second-level cache.  Both give the same bits
+ * (kernels/panel).
  */
 #include "graph_impl.h"
 #include "moe_impl.h"
@@ -36,7 +38,7 @@ static uint64_t carve(const struct ggl_node *node, int64_t n_tokens, int nth, in
     uint64_t x = at, act_q = x + (uint64_t)(n_tokens * ggl_act_q8_bytes(n_embd));
     uint64_t act = act_q + pairs * (uint64_t)ggl_act_q8_bytes(n_ff), threads = act + round64(pairs * (uint64_t)n_ff * 4);
     uint64_t tile = round64(2 * (uint64_t)n_tokens * GROUP * 4);
-    uint64_t panel = (uint64_t)ggl_panel_bytes(GGL_PANEL_X8, widest) * (GROUP / ROWS);
+    uint64_t panel = (uint64_t)ggl_panel_bytes(GGL_PANEL_X8, widest) * (GROUP / ROWS); /* no kquant panel is larger */
     uint64_t rows = round64((uint64_t)(widest / 32 * 17 * ROWS) + 64);
     if (s) {
         uint8_t *mine = base + threads + (uint64_t)ith * (tile + panel + rows);
@@ -71,12 +73,29 @@ static const uint8_t *mxfp4_rows(const struct ggl_tensor *w, int64_t slice, int6
     return buffer;
 }
 
+/* As multiply, for types of kernels/kquant. */
+static void multiply_kquant(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_kquant_format *f,
+                            const struct ggl_tensor *w, int64_t slice, int64_t row, int n_rows, const int8_t *x,
+                            const int32_t *index, int64_t n, float *y)
+{
+    const uint8_t *rows = ggl_tensor_slice(w, slice) + (uint64_t)row * w->row_bytes;
+    for (int r = 0; r < n_rows; r += ROWS)
+        run->k->kquant_expand(f, rows + (uint64_t)r * w->row_bytes, (int64_t)w->row_bytes, ROWS, w->ne[0],
+                              s->panel + r / ROWS * ggl_kquant_panel_bytes(f, w->ne[0]));
+    run->k->kquant_mul(f, s->panel, w->ne[0], x, ggl_act_q8_bytes(w->ne[0]), index, n, y, GROUP, n_rows);
+}
+
 /* y[i][0 .. n_rows) for the n vectors x[index[i]] (index NULL: x[i]): rows row .. of a slice, n_rows a multiple of 16
  * and at most GROUP.  y rows are GROUP apart. */
 static void multiply(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_tensor *w, int64_t slice,
                      int64_t row, int n_rows, const int8_t *x, const int32_t *index, int64_t n, float *y)
 {
     static const struct ggl_panel_format format = {GGL_PANEL_X8, GGL_MXFP4_BIAS, NULL};
+    const struct ggl_kquant_format *kquant = ggl_kquant_format(w->type);
+    if (kquant) {
+        multiply_kquant(run, s, kquant, w, slice, row, n_rows, x, index, n, y);
+        return;
+    }
     int64_t row_bytes, stride = ggl_act_q8_bytes(w->ne[0]), panel_bytes = ggl_panel_bytes(GGL_PANEL_X8, w->ne[0]);
     for (int r = 0; r < n_rows; r += ROWS) {
         const uint8_t *rows = mxfp4_rows(w, slice, row + r, s->rows, &row_bytes);
@@ -173,7 +192,9 @@ static const struct ggl_op op_moe_fast = {"moe_fast", 4, fast_scratch_bytes, run
 
 static bool suits(const struct ggl_tensor *w)
 {
-    return (w->type == GGL_TYPE_MXFP4 || w->type == GGL_TYPE_FP4) && w->ne[0] % 32 == 0 && w->ne[1] % ROWS == 0;
+    if (w->ne[1] % ROWS) return false;
+    if (ggl_kquant_format(w->type)) return w->ne[0] % GGL_KQUANT_BLOCK == 0;
+    return (w->type == GGL_TYPE_MXFP4 || w->type == GGL_TYPE_FP4) && w->ne[0] % 32 == 0;
 }
 
 struct ggl_node *ggl_moe_fast(struct ggl_graph *g, struct ggl_node *x, struct ggl_node *experts, struct ggl_node *gains,

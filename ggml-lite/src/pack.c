@@ -24,7 +24,7 @@ static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
     case GGL_TYPE_Q4_0: p->format = (struct ggl_panel_format){GGL_PANEL_T4, 8, table_q4_0}; break;
     case GGL_TYPE_IQ4_NL: p->format = (struct ggl_panel_format){GGL_PANEL_T4, 127, table_iq4_nl}; break;
     case GGL_TYPE_INT4: p->format = (struct ggl_panel_format){GGL_PANEL_I4, 127, table_iq4_nl}; break;
-    default: return false;
+    default: p->kquant = ggl_kquant_format(w->type); return p->kquant && w->ne[0] % GGL_KQUANT_BLOCK == 0;
     }
     return w->ne[0] % BLOCK == 0;
 }
@@ -71,6 +71,13 @@ static void pack_int4_panel(const struct ggl_packed *p, const struct ggl_tensor 
     for (int r = 0; r < ROWS && panel * ROWS + r < p->n_out; r++) pack_int4_row(p, w, panel * ROWS + r, r, out);
 }
 
+static void pack_kquant_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
+{
+    int64_t left = p->n_out - panel * ROWS;
+    const uint8_t *rows = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS) * w->row_bytes;
+    ggl_kquant_expand_ref(p->kquant, rows, (int64_t)w->row_bytes, left < ROWS ? (int)left : ROWS, p->n_in, out);
+}
+
 static void pack_fp8_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
 {
     memset(out, 0, p->panel_bytes);
@@ -100,9 +107,16 @@ static void pack_share(void *arg, int ith, int nth)
     for (int64_t i = begin; i < end; i++) {
         uint8_t *out = j->p->data + (uint64_t)i * j->p->panel_bytes;
         if (j->p->fp8) pack_fp8_panel(j->p, j->w, i, out);
+        else if (j->p->kquant) pack_kquant_panel(j->p, j->w, i, out);
         else if (j->p->format.kind == GGL_PANEL_I4) pack_int4_panel(j->p, j->w, i, out);
         else pack_integer_panel(j->p, j->w, i, out);
     }
+}
+
+static int64_t panel_bytes(const struct ggl_packed *p)
+{
+    if (p->kquant) return ggl_kquant_panel_bytes(p->kquant, p->n_in);
+    return p->fp8 ? ggl_fp8_panel_bytes(p->n_in) : ggl_panel_bytes(p->format.kind, p->n_in);
 }
 
 enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, struct ggl_packed **out, struct ggl_error *err)
@@ -111,7 +125,7 @@ enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, stru
     *out = NULL;
     if (!choose(w, &form)) return GGL_OK;
     form.n_panels = (form.n_out + ROWS - 1) / ROWS;
-    form.panel_bytes = (uint64_t)(form.fp8 ? ggl_fp8_panel_bytes(form.n_in) : ggl_panel_bytes(form.format.kind, form.n_in));
+    form.panel_bytes = (uint64_t)panel_bytes(&form);
     memcpy(form.name, w->name, sizeof(form.name));
     struct ggl_packed *p = malloc(sizeof(*p));
     uint64_t bytes, rounded;

@@ -22,10 +22,11 @@ static void check_act_q8(ck_kernel *kernel, int64_t length)
             /* Half a step, and the roundings of 127 / amax and of the product. */
             ck_close("value", 32 * b + i, (float)row[32 * b + i] * scale, (double)x[32 * b + i], amax / 127 * 0.50002);
             sum += row[32 * b + i];
+            if (i == 15 && ggl_act_q8_halves(row, n)[b] != (int)sum) ck_fail("sum of half of block %d", (int)b);
         }
         if (ggl_act_q8_sums(row, n)[b] != (int)sum) ck_fail("sum of block %d", (int)b);
     }
-    if (memcmp(row, want, (size_t)(n + n / 32 * 8))) ck_fail("not the reference's bits");
+    if (memcmp(row, want, (size_t)(n + n / 32 * 12))) ck_fail("not the reference's bits");
 }
 
 static void every_kernel(void **state)
@@ -69,6 +70,12 @@ static void no_sums(const float *x, int64_t n, int8_t *row)
     memset(row + n + n / 8, 0, (size_t)(n / 8));
 }
 
+static void no_halves(const float *x, int64_t n, int8_t *row)
+{
+    ggl_act_q8_ref(x, n, row);
+    memset(row + n + n / 4, 0, (size_t)(n / 8));
+}
+
 static void skips_tail(const float *x, int64_t n, int8_t *row)
 {
     ggl_act_q8_ref(x, n, row);
@@ -81,6 +88,7 @@ static void broken_ones_are_caught(void **state)
     ck_must_fail("zeros", check_act_q8, (ck_kernel *)zeros);
     ck_must_fail("truncates", check_act_q8, (ck_kernel *)truncates);
     ck_must_fail("no sums", check_act_q8, (ck_kernel *)no_sums);
+    ck_must_fail("no halves", check_act_q8, (ck_kernel *)no_halves);
     ck_must_fail("skips tail", check_act_q8, (ck_kernel *)skips_tail);
 }
 

@@ -240,6 +240,38 @@ static void same_bits_fast(void **state)
     mv_precision = GGL_PRECISION_F32;
 }
 
+/* Rounded activations: loosely near the reference, and not by being the same; no draft, whose cache is always rounded. */
+static void reference_fast(void **state)
+{
+    static const struct bounds bounds = {5e-3, 2e-2, 0.9};
+    struct ggl_session_params p = ggl_session_defaults();
+    (void)state;
+    p.cache_rounding_off = true;
+    mv_precision = GGL_PRECISION_FAST;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct model_case *c = &cases[i];
+        int64_t n;
+        char text[128];
+        if (is_directory(c)) continue;
+        struct ggl_model *m = mv_load(c->model, 0);
+        int32_t *ids = tokens_of(c, &n);
+        if (MV_SLOW && n > c->n_slow) n = c->n_slow;
+        struct mv_rows fast = mv_eval(m, &p, ids, n);
+        check_close(c, "logits_no_cache_rounding", fast.logits, n, ggl_model_n_vocab(m), &bounds);
+        mv_precision = GGL_PRECISION_F32;
+        struct ggl_model *exact = mv_load(c->model, 0);
+        struct mv_rows f32 = mv_eval(exact, &p, ids, n);
+        assert_false(is_close(fast.logits, f32.logits, n, ggl_model_n_vocab(m), &(struct bounds){1e-6, 1, 0}, text, sizeof(text)));
+        mv_precision = GGL_PRECISION_FAST;
+        mv_free_rows(&f32);
+        mv_free_rows(&fast);
+        free(ids);
+        ggl_model_free(exact);
+        ggl_model_free(m);
+    }
+    mv_precision = GGL_PRECISION_F32;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +280,7 @@ int main(void)
         cmocka_unit_test(reference_with_rounding),
         cmocka_unit_test(same_bits),
         cmocka_unit_test(same_bits_fast),
+        cmocka_unit_test(reference_fast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

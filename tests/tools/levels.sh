@@ -19,6 +19,18 @@ for precision in f32 fast; do
         done
     done
 done
+# The types of community files, each with kernels of its own.
+tr -s ' \n\t' '\n' <"$VECTORS/gguf/tokens.txt" | head -n 30 >"$tmp/tokens"
+for file in Q2_K IQ3_S Q4_K_M-split-00001-of-00004; do
+    for disable in none avx512 avx512,avx2; do
+        GGL_CPU_DISABLE=$disable "$BIN/ggl-eval" -q -m "$VECTORS/gguf/micro-$file.gguf" --tokens "$tmp/tokens" --precision fast \
+            -t 2 --chunk 17 --logits "$tmp/$file-$disable"
+        cmp -s "$tmp/$file-none" "$tmp/$file-$disable" || {
+            echo "$file, without $disable: other logits"
+            exit 1
+        }
+    done
+done
 if cmp -s "$tmp/f32-none-1" "$tmp/fast-none-1"; then
     echo "both precisions give the same logits: fast is not in use"
     exit 1

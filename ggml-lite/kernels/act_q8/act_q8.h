@@ -5,6 +5,7 @@
  *   int8  code[n]       round(x * 127 / amax) to nearest even, amax of the block of 32
  *   float scale[n / 32] amax / 127
  *   int32 sum[n / 32]   sum of the block's codes, for weights that are stored with a bias
+ *   int32 half[n / 32]  sum of the block's first 16 codes, for weights with a scale for 16 (kernels/kquant)
  * A block with an infinity or a NaN gets a scale that is not finite, so that it is not lost.
  */
 #ifndef GGL_KERNEL_ACT_Q8_H
@@ -17,7 +18,7 @@
 
 static inline int64_t ggl_act_q8_bytes(int64_t n) /* a multiple of 64 when n is one of 32 */
 {
-    return (n + n / GGL_ACT_BLOCK * 8 + 63) & ~(int64_t)63;
+    return (n + n / GGL_ACT_BLOCK * 12 + 63) & ~(int64_t)63;
 }
 
 static inline const float *ggl_act_q8_scales(const int8_t *row, int64_t n)
@@ -28,6 +29,11 @@ static inline const float *ggl_act_q8_scales(const int8_t *row, int64_t n)
 static inline const int32_t *ggl_act_q8_sums(const int8_t *row, int64_t n)
 {
     return (const int32_t *)(const void *)(row + n + n / GGL_ACT_BLOCK * 4);
+}
+
+static inline const int32_t *ggl_act_q8_halves(const int8_t *row, int64_t n)
+{
+    return (const int32_t *)(const void *)(row + n + n / GGL_ACT_BLOCK * 8);
 }
 
 typedef void ggl_act_q8_fn(const float *x, int64_t n, int8_t *row);

@@ -7,7 +7,7 @@
 void ggl_act_q8_avx512(const float *x, int64_t n, int8_t *row)
 {
     float *scales = (float *)(void *)(row + n);
-    int32_t *sums = (int32_t *)(void *)(row + n + n / GGL_ACT_BLOCK * 4);
+    int32_t *sums = (int32_t *)(void *)(row + n + n / GGL_ACT_BLOCK * 4), *halves = sums + n / GGL_ACT_BLOCK;
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
     for (int64_t b = 0; b < n / GGL_ACT_BLOCK; b++, x += GGL_ACT_BLOCK) {
         __m512 lo = _mm512_loadu_ps(x), hi = _mm512_loadu_ps(x + 16);
@@ -22,6 +22,7 @@ void ggl_act_q8_avx512(const float *x, int64_t n, int8_t *row)
         _mm_storeu_si128((__m128i *)(void *)(row + b * GGL_ACT_BLOCK), _mm512_cvtepi32_epi8(a));
         _mm_storeu_si128((__m128i *)(void *)(row + b * GGL_ACT_BLOCK + 16), _mm512_cvtepi32_epi8(c));
         scales[b] = amax <= TINY ? 0.0f : amax / 127.0f;
-        sums[b] = _mm512_reduce_add_epi32(_mm512_add_epi32(a, c));
+        halves[b] = _mm512_reduce_add_epi32(a);
+        sums[b] = halves[b] + _mm512_reduce_add_epi32(c);
     }
 }
