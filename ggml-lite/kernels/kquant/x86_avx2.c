@@ -6,7 +6,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/kquant/expand.h"
+#include "kernels/kquant/x86_expand.h"
 
 enum { TOKENS = 4 };
 
@@ -200,8 +200,29 @@ void ggl_kquant_mul_avx2(const struct ggl_kquant_format *f, const uint8_t *panel
                 n_rows - r < GGL_KQUANT_ROWS ? n_rows - r : GGL_KQUANT_ROWS);
 }
 
+/* ---- expanding */
+
+#define X86_EXPAND(name, bytes, d_at) \
+    x86_expand(f, x86_unpack_##name, bytes, d_at, rows, row_bytes, n_rows, n, panel); \
+    break
+
 void ggl_kquant_expand_avx2(const struct ggl_kquant_format *f, const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n,
                             uint8_t *panel)
 {
-    kquant_expand(f, rows, row_bytes, n_rows, n, panel);
+    switch (f->type) {
+    case GGL_TYPE_Q2_K: X86_EXPAND(q2_k, 84, 80);
+    case GGL_TYPE_Q3_K: X86_EXPAND(q3_k, 110, 108);
+    case GGL_TYPE_Q4_K: X86_EXPAND(q4_k, 144, 0);
+    case GGL_TYPE_Q5_K: X86_EXPAND(q5_k, 176, 0);
+    case GGL_TYPE_Q6_K: X86_EXPAND(q6_k, 210, 208);
+    case GGL_TYPE_IQ4_XS: X86_EXPAND(iq4_xs, 136, 0);
+    case GGL_TYPE_IQ3_S: X86_EXPAND(iq3_s, 110, 0);
+    case GGL_TYPE_IQ3_XXS: X86_EXPAND(iq3_xxs, 98, 0);
+    case GGL_TYPE_IQ2_S: X86_EXPAND(iq2_s, 82, 0);
+    case GGL_TYPE_IQ2_XS: X86_EXPAND(iq2_xs, 74, 0);
+    case GGL_TYPE_IQ2_XXS: X86_EXPAND(iq2_xxs, 66, 0);
+    case GGL_TYPE_IQ1_M: X86_EXPAND(iq1_m, 56, -1);
+    case GGL_TYPE_IQ1_S: X86_EXPAND(iq1_s, 50, 0);
+    default: break;
+    }
 }
