@@ -1,17 +1,17 @@
 /*
  * How many threads are worth having: the physical cores that this process may
- * run on, by its affinity and by the quota of its control groups.
+ * run on, by its affinity and by the quota of its control groups; and putting
+ * threads in their places (places.c).
  */
 #include "cores.h"
 
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#ifdef GGL_HAVE_HWLOC
-#include <hwloc.h>
-#endif
+#include "places.h"
 
 enum { MAX_CORES = 1024 };
 
@@ -21,28 +21,6 @@ static int affinity_cpus(void)
     if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
-}
-
-/* Cores, not hardware threads: two threads of one core share the units that kernels saturate. */
-static int allowed_cores(int n)
-{
-#ifdef GGL_HAVE_HWLOC
-    hwloc_topology_t topology;
-    hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
-    if (!allowed) return n;
-    if (hwloc_topology_init(&topology) == 0) {
-        if (hwloc_topology_load(topology) == 0 &&
-            hwloc_get_cpubind(topology, allowed, HWLOC_CPUBIND_THREAD) == 0) {
-            int cores = 0;
-            for (hwloc_obj_t c = NULL; (c = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, c));)
-                cores += hwloc_bitmap_intersects(c->cpuset, allowed) != 0;
-            if (cores > 0 && cores < n) n = cores;
-        }
-        hwloc_topology_destroy(topology);
-    }
-    hwloc_bitmap_free(allowed);
-#endif
-    return n;
 }
 
 /* Digits up to a blank or the end; 0: none, or too large to matter. */
@@ -99,8 +77,120 @@ int ggl_allowed_cpus(void)
     return within_quota(affinity_cpus());
 }
 
+/* ---- the machine */
+
+#ifdef GGL_HAVE_HWLOC
+
+struct ggl_machine {
+    hwloc_topology_t topology;
+    hwloc_bitmap_t allowed; /* by the affinity of the thread that opened it; the topology has what the groups allow */
+    struct ggl_place *places;
+    int n;
+};
+
+/* Cores, processors and nodes are all that is asked for, and the calling thread, which is the host's, stays where it
+ * is: hwloc would move it from core to core to ask each for its properties. */
+static void find_little(hwloc_topology_t t)
+{
+    unsigned long flags = 0;
+#if HWLOC_API_VERSION >= 0x00020500
+    flags |= HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING;
+#endif
+#if HWLOC_API_VERSION >= 0x00020800
+    flags |= HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS | HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS;
+#endif
+    hwloc_topology_set_flags(t, flags);
+    hwloc_topology_set_all_types_filter(t, HWLOC_TYPE_FILTER_KEEP_NONE);
+    hwloc_topology_set_type_filter(t, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+}
+
+struct ggl_machine *ggl_machine_open(void)
+{
+    struct ggl_machine *m = calloc(1, sizeof(*m));
+    if (m && hwloc_topology_init(&m->topology)) free(m), m = NULL;
+    if (!m) return NULL;
+    find_little(m->topology);
+    m->allowed = hwloc_bitmap_alloc();
+    if (m->allowed && hwloc_topology_load(m->topology) == 0 &&
+        hwloc_get_cpubind(m->topology, m->allowed, HWLOC_CPUBIND_THREAD) == 0)
+        return m;
+    ggl_machine_close(m);
+    return NULL;
+}
+
+void ggl_machine_close(struct ggl_machine *m)
+{
+    if (!m) return;
+    if (m->places) ggl_places_free(m->places, m->n);
+    free(m->places);
+    hwloc_bitmap_free(m->allowed);
+    hwloc_topology_destroy(m->topology);
+    free(m);
+}
+
+/* Cores, not hardware threads: two threads of one core share the units that kernels saturate. */
+static int allowed_cores(const struct ggl_machine *m, int n)
+{
+    int cores = m ? ggl_places_cores(m->topology, m->allowed) : 0;
+    return cores > 0 && cores < n ? cores : n;
+}
+
+void ggl_machine_place(struct ggl_machine *m, int n)
+{
+    if (!m) return;
+    m->places = calloc((size_t)n, sizeof(*m->places));
+    m->n = n;
+    if (m->places && ggl_places_find(m->topology, m->allowed, n, m->places)) return;
+    free(m->places);
+    m->places = NULL;
+}
+
+void ggl_machine_bind(const struct ggl_machine *m, int ith)
+{
+    if (m && m->places && m->places[ith].cpus)
+        hwloc_set_cpubind(m->topology, m->places[ith].cpus, HWLOC_CPUBIND_THREAD); /* where it cannot be done, it runs anyway */
+}
+
+#else
+
+struct ggl_machine *ggl_machine_open(void)
+{
+    return NULL;
+}
+
+void ggl_machine_close(struct ggl_machine *m)
+{
+    (void)m;
+}
+
+static int allowed_cores(const struct ggl_machine *m, int n)
+{
+    (void)m;
+    return n;
+}
+
+void ggl_machine_place(struct ggl_machine *m, int n)
+{
+    (void)m, (void)n;
+}
+
+void ggl_machine_bind(const struct ggl_machine *m, int ith)
+{
+    (void)m, (void)ith;
+}
+
+#endif
+
+int ggl_machine_cores(const struct ggl_machine *m)
+{
+    int n = within_quota(allowed_cores(m, affinity_cpus()));
+    return n > MAX_CORES ? MAX_CORES : n > 0 ? n : 1;
+}
+
 int ggl_physical_cores(void)
 {
-    int n = within_quota(allowed_cores(affinity_cpus()));
-    return n > MAX_CORES ? MAX_CORES : n > 0 ? n : 1;
+    struct ggl_machine *m = ggl_machine_open();
+    int n = ggl_machine_cores(m);
+    ggl_machine_close(m);
+    return n;
 }

@@ -3,6 +3,16 @@
 
 #include "ggml-lite/threads.h"
 
+/* What is known of the machine's cores: NULL when nothing is (no hwloc, or it failed), which all functions accept.
+ * Finding it out takes milliseconds. */
+struct ggl_machine;
+struct ggl_machine *ggl_machine_open(void);
+void ggl_machine_close(struct ggl_machine *m);
+int ggl_machine_cores(const struct ggl_machine *m); /* as ggl_physical_cores */
+/* Choose the places of a team of n, once; and put the calling thread in that of member ith. */
+void ggl_machine_place(struct ggl_machine *m, int n);
+void ggl_machine_bind(const struct ggl_machine *m, int ith);
+
 /* Hardware threads that may run at once, by affinity and quota. */
 int ggl_allowed_cpus(void);
 

@@ -45,6 +45,7 @@ struct ggl_team {
     pid_t pid;
     struct thread *threads; /* our own */
     int n_threads;
+    struct ggl_machine *machine; /* where members are put; NULL: the kernel decides */
     pthread_mutex_t lock; /* protects the callers' turns, which they take in order of arrival */
     pthread_cond_t next;
     uint64_t last_ticket, turn;
@@ -70,6 +71,7 @@ static void serve(struct ggl_team *team, int ith)
     for (unsigned runs = 0;; runs++) {
         ggl_gate_wait(&team->work, runs, idle);
         if (!team->fn) return;
+        if (runs == 0) ggl_machine_bind(team->machine, ith);
         idle = team->idle;
         team->fn(team->arg, ith, team->n);
         if (atomic_fetch_sub_explicit(&team->running, 1, memory_order_acq_rel) == 1) ggl_gate_open(&team->done);
@@ -155,16 +157,30 @@ static enum ggl_status start_threads(struct ggl_team *team, struct ggl_error *er
     return GGL_OK;
 }
 
-enum ggl_status ggl_team_new(int n, struct ggl_team **out, struct ggl_error *err)
+/* Whoever set OMP_PROC_BIND has decided where threads go. */
+static bool placed_by_others(void)
+{
+#ifdef GGL_HAVE_OPENMP
+    return omp_get_proc_bind() != omp_proc_bind_false;
+#else
+    return false;
+#endif
+}
+
+static enum ggl_status new_team(int n, bool pinned, struct ggl_team **out, struct ggl_error *err)
 {
     if (n < 0 || n > MAX_THREADS)
         return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: %d is not in 0..%d", n, MAX_THREADS);
-    if (n == 0) n = ggl_physical_cores();
+    struct ggl_machine *machine = n == 0 || (n > 1 && pinned) ? ggl_machine_open() : NULL;
+    if (n == 0) n = ggl_machine_cores(machine);
 #ifdef GGL_HAVE_OPENMP
     if (n > omp_get_thread_limit()) n = omp_get_thread_limit();
 #endif
     struct ggl_team *team = calloc(1, sizeof(*team));
-    if (!team) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: out of memory");
+    if (!team) {
+        ggl_machine_close(machine);
+        return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "threads: out of memory");
+    }
     bool crowded = n > ggl_allowed_cpus(); /* a member that waits awake may keep another from its processor */
     team->n = n;
     team->pid = getpid();
@@ -174,10 +190,26 @@ enum ggl_status ggl_team_new(int n, struct ggl_team **out, struct ggl_error *err
     ggl_gate_init(&team->work);
     ggl_gate_init(&team->done);
     enum ggl_status s = start_threads(team, err);
+    if (pinned && !placed_by_others()) {
+        ggl_machine_place(machine, team->n);
+        team->machine = machine; /* members look at it when they begin their first run */
+    } else {
+        ggl_machine_close(machine);
+    }
     ggl_barrier_init(&team->barrier, team->n, crowded ? (struct ggl_patience){0, CROWDED_NS} : (struct ggl_patience){SPINS, MEETING_NS});
     if (s) ggl_team_free(team);
     else *out = team;
     return s;
+}
+
+enum ggl_status ggl_team_new(int n, struct ggl_team **out, struct ggl_error *err)
+{
+    return new_team(n, false, out, err);
+}
+
+enum ggl_status ggl_team_new_pinned(int n, struct ggl_team **out, struct ggl_error *err)
+{
+    return new_team(n, true, out, err);
 }
 
 void ggl_team_free(struct ggl_team *team)
@@ -192,6 +224,7 @@ void ggl_team_free(struct ggl_team *team)
         pthread_cond_destroy(&team->next);
         pthread_mutex_destroy(&team->lock);
     }
+    ggl_machine_close(team->machine);
     free(team->threads);
     free(team);
 }

@@ -86,7 +86,7 @@ static enum ggl_status load(struct ggl_model *m, const char *path, const struct 
     if ((s = v4_weights_bind(&m->src, &m->hp, &m->w, err))) return s;
     if ((s = load_tokenizer(m, p, err))) return s;
     fingerprint(m);
-    if ((s = ggl_team_new(p->n_threads, &m->team, err))) return s;
+    if ((s = (p->no_pin ? ggl_team_new : ggl_team_new_pinned)(p->n_threads, &m->team, err))) return s;
     m->hp.fast = p->precision == GGL_PRECISION_FAST;
     return m->hp.fast ? v4_weights_pack(&m->hp, &m->w, m->team, err) : GGL_OK;
 }

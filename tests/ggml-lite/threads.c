@@ -278,6 +278,49 @@ static void affinity_counts(void **state)
     assert_int_equal(cores, 1);
 }
 
+/* ---- places: the rules are tested in places.c, here that members go there and nobody else does */
+
+struct seen {
+    cpu_set_t cpus[MAX];
+};
+
+static void look(void *arg, int ith, int nth)
+{
+    struct seen *s = arg;
+    (void)nth;
+    sched_getaffinity(0, sizeof(s->cpus[ith]), &s->cpus[ith]);
+}
+
+static void only_members_are_pinned(void **state)
+{
+    (void)state;
+    cpu_set_t before, after;
+    if (sched_getaffinity(0, sizeof(before), &before)) skip();
+    for (int pinned = 0; pinned < 2; pinned++) {
+        struct seen s;
+        struct ggl_team *team = NULL;
+        int n = ggl_physical_cores() < MAX ? ggl_physical_cores() : MAX;
+        assert_int_equal((pinned ? ggl_team_new_pinned : ggl_team_new)(n, &team, NULL), GGL_OK);
+        assert_int_equal(ggl_team_run(team, look, &s, NULL), GGL_OK);
+        assert_int_equal(sched_getaffinity(0, sizeof(after), &after), 0);
+        assert_true(CPU_EQUAL(&before, &after));
+        for (int i = 0; i < n; i++) {
+            cpu_set_t inside;
+            CPU_AND(&inside, &s.cpus[i], &before);
+            assert_true(CPU_EQUAL(&inside, &s.cpus[i]) && CPU_COUNT(&inside) > 0);
+            if (!pinned) assert_true(CPU_EQUAL(&before, &s.cpus[i]));
+#ifdef GGL_HAVE_HWLOC
+            bool full = n == CPU_COUNT(&before) && n > 1 && !getenv("OMP_PROC_BIND");
+            for (int j = 0; pinned && full && j < i; j++) { /* a processor each */
+                CPU_AND(&inside, &s.cpus[i], &s.cpus[j]);
+                assert_int_equal(CPU_COUNT(&inside), 0);
+            }
+#endif
+        }
+        ggl_team_free(team);
+    }
+}
+
 /* ---- fork */
 
 static void a_forked_child_is_told(void **state)
@@ -446,6 +489,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sizes),
         cmocka_unit_test(quotas),
         cmocka_unit_test(affinity_counts),
+        cmocka_unit_test(only_members_are_pinned),
         cmocka_unit_test(a_forked_child_is_told),
         cmocka_unit_test(the_hosts_rounding_stays_outside),
         cmocka_unit_test(limits_of_the_environment),

@@ -26,7 +26,7 @@ struct bench {
     const struct cli *cli;
     const char *path, *precision;
     int64_t threads, repetitions, chunk;
-    bool synthetic, profile, quiet;
+    bool synthetic, profile, no_pin, quiet;
     struct ggl_model *model;
     struct bench_row *rows;
     int n_rows;

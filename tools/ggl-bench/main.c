@@ -10,7 +10,7 @@ enum { MAX_VALUES = 16, MAX_TOKENS = 1 << 24, MAX_REPETITIONS = 1000 };
 static struct {
     const char *model, *prefill, *decode, *depth, *precision;
     int64_t repetitions, threads, chunk;
-    bool json, synthetic, profile, quiet;
+    bool json, synthetic, profile, no_pin, quiet;
 } args = {.prefill = "512", .decode = "64", .depth = "0", .precision = "fast", .repetitions = 5};
 
 static const struct cli_option options[] = {
@@ -24,6 +24,7 @@ static const struct cli_option options[] = {
     {'r', "repetitions", "N", "of every measurement, after one that warms up (default 5)", CLI_INT, &args.repetitions},
     {0, "chunk", "N", "tokens in one pass of a prefill (default: the library's)", CLI_INT, &args.chunk},
     {'t', "threads", "N", "worker threads (default: physical cores)", CLI_INT, &args.threads},
+    {0, "no-pin", NULL, "let the system move worker threads between cores", CLI_FLAG, &args.no_pin},
     CLI_GROUP("Output"),
     {0, "json", NULL, "an array of rows on stdout", CLI_FLAG, &args.json},
     {0, "profile", NULL, "also where the time goes, by operation (with --json on stderr)", CLI_FLAG, &args.profile},
@@ -101,6 +102,7 @@ static void load(struct bench *b)
     struct ggl_model_params p = ggl_model_defaults();
     struct ggl_error err;
     p.n_threads = (int32_t)b->threads;
+    p.no_pin = b->no_pin;
     p.precision = strcmp(args.precision, "fast") == 0 ? GGL_PRECISION_FAST : GGL_PRECISION_F32;
     if (ggl_model_load(args.model, &p, &b->model, &err)) cli_die_error(&cli, &err);
     for (int i = 0; i < b->n_rows; i++)
@@ -115,7 +117,7 @@ int main(int argc, char **argv)
     check_args();
     struct bench b = {.cli = &cli, .path = args.model, .precision = args.precision, .threads = args.threads,
                       .repetitions = args.repetitions, .chunk = args.chunk, .synthetic = args.synthetic,
-                      .profile = args.profile, .quiet = args.quiet};
+                      .profile = args.profile, .no_pin = args.no_pin, .quiet = args.quiet};
     make_rows(&b);
     load(&b);
     bench_run(&b);

@@ -63,7 +63,7 @@ static void measure_peaks(struct bench *b)
     struct ggl_team *team;
     struct ggl_peak now;
     struct ggl_error err;
-    if (ggl_team_new((int)b->threads, &team, &err)) cli_die_error(b->cli, &err);
+    if ((b->no_pin ? ggl_team_new : ggl_team_new_pinned)((int)b->threads, &team, &err)) cli_die_error(b->cli, &err);
     if (ggl_peak_measure(team, &now, &err)) cli_die_error(b->cli, &err);
     ggl_team_free(team);
     if (now.read_bytes_per_s > b->peak.read_bytes_per_s) b->peak.read_bytes_per_s = now.read_bytes_per_s;

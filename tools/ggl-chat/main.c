@@ -11,7 +11,7 @@ static struct {
     const char *model, *prompt, *system, *think, *session, *history, *precision;
     double temperature, top_p, min_p;
     int64_t top_k, seed, n_predict, n_ctx, threads;
-    bool keep_reasoning, quiet;
+    bool keep_reasoning, no_pin, quiet;
 } args = {.precision = "fast", .think = "high", .temperature = 1, .top_p = 1, .seed = -1};
 
 static const struct cli_option options[] = {
@@ -36,6 +36,7 @@ static const struct cli_option options[] = {
     {0, "precision", "fast|f32", "fast: integer activations where the weights allow (default); f32: float everywhere",
      CLI_STR, &args.precision},
     {'t', "threads", "N", "worker threads (default: physical cores)", CLI_INT, &args.threads},
+    {0, "no-pin", NULL, "let the system move worker threads between cores", CLI_FLAG, &args.no_pin},
     {'q', "quiet", NULL, "only the answer: no statistics, progress or, in a pipe, reasoning", CLI_FLAG, &args.quiet},
     {0},
 };
@@ -112,6 +113,7 @@ static void load(struct chat *c)
     struct ggl_sampler_params p = ggl_sampler_defaults();
     struct bytes warnings = {0};
     mp.n_threads = (int32_t)args.threads;
+    mp.no_pin = args.no_pin;
     mp.precision = strcmp(args.precision, "fast") == 0 ? GGL_PRECISION_FAST : GGL_PRECISION_F32;
     mp.log = args.quiet ? NULL : on_log;
     mp.log_user = &warnings;

@@ -14,7 +14,7 @@ static struct {
     const char *model, *tokens, *logits, *draft, *precision, *rounding;
     struct cli_list dumps;
     int64_t threads, chunk;
-    bool perplexity, quiet;
+    bool perplexity, no_pin, quiet;
 } args = {.precision = "f32", .rounding = "on"};
 
 static const struct cli_option options[] = {
@@ -29,6 +29,7 @@ static const struct cli_option options[] = {
     {0, "cache-rounding", "on|off", "off: diagnostic, the cache keeps float rows (default on)", CLI_STR, &args.rounding},
     {0, "dump", "NAME=FILE", "write an intermediate as float32 rows, e.g. L0.attn.in=x.f32; repeatable", CLI_LIST, &args.dumps},
     {'t', "threads", "N", "worker threads (default: physical cores)", CLI_INT, &args.threads},
+    {0, "no-pin", NULL, "let the system move worker threads between cores", CLI_FLAG, &args.no_pin},
     {'q', "quiet", NULL, "no progress, no warnings", CLI_FLAG, &args.quiet},
     {0}};
 
@@ -194,6 +195,7 @@ int main(int argc, char **argv)
     struct ggl_model_params mp = ggl_model_defaults();
     struct warnings warnings = {.n = 0};
     mp.n_threads = (int32_t)args.threads;
+    mp.no_pin = args.no_pin;
     mp.precision = strcmp(args.precision, "fast") == 0 ? GGL_PRECISION_FAST : GGL_PRECISION_F32;
     mp.log = args.quiet ? NULL : on_log;
     mp.log_user = &warnings;

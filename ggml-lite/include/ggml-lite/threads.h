@@ -29,6 +29,11 @@ typedef void ggl_team_fn(void *arg, int ith, int nth);
 
 /* n = 0: one thread a physical core that this process may run on.  ARGUMENT: n outside 0..1024. */
 GGL_API enum ggl_status ggl_team_new(int n, struct ggl_team **out, struct ggl_error *err);
+/* The same, and its members (never the caller) keep to places of their own, by hwloc where the build has it: a core each
+ * when there are as many as cores, their NUMA node when there are fewer, so that teams of several processes do not
+ * share the first cores while others are free.  Members of one node have consecutive numbers.  Affinity and cgroups
+ * are respected; OMP_PROC_BIND, when set, decides instead. */
+GGL_API enum ggl_status ggl_team_new_pinned(int n, struct ggl_team **out, struct ggl_error *err);
 GGL_API void ggl_team_free(struct ggl_team *team); /* accepts NULL */
 GGL_API int ggl_team_size(const struct ggl_team *team);
 GGL_API enum ggl_status ggl_team_run(struct ggl_team *team, ggl_team_fn *fn, void *arg, struct ggl_error *err);

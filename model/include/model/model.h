@@ -50,6 +50,7 @@ struct ggl_model_params {
     enum ggl_precision precision;
     ggl_log_fn *log;         /* warnings about the file; NULL: silent */
     void *log_user;
+    bool no_pin; /* threads are not put on cores and NUMA nodes; for programs that place them, or several busy models */
 };
 GGL_API struct ggl_model_params ggl_model_defaults(void);
 
