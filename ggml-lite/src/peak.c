@@ -98,6 +98,9 @@ static uint64_t third_level_bytes(void)
     hwloc_topology_t topology;
     if (hwloc_topology_init(&topology) == 0) {
         hwloc_topology_set_cache_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL);
+#if HWLOC_API_VERSION >= 0x00020500
+        hwloc_topology_set_flags(topology, HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING); /* the calling thread is the host's */
+#endif
         if (hwloc_topology_load(topology) == 0) {
             hwloc_obj_t cache = NULL;
             while ((cache = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_L3CACHE, cache))) bytes += cache->attr->cache.size;
