@@ -85,6 +85,7 @@ struct ggl_machine {
     hwloc_topology_t topology;
     hwloc_bitmap_t allowed; /* by the affinity of the thread that opened it; the topology has what the groups allow */
     struct ggl_place *places;
+    int *nodes;
     int n;
 };
 
@@ -123,6 +124,7 @@ void ggl_machine_close(struct ggl_machine *m)
     if (!m) return;
     if (m->places) ggl_places_free(m->places, m->n);
     free(m->places);
+    free(m->nodes);
     hwloc_bitmap_free(m->allowed);
     hwloc_topology_destroy(m->topology);
     free(m);
@@ -140,9 +142,26 @@ void ggl_machine_place(struct ggl_machine *m, int n)
     if (!m) return;
     m->places = calloc((size_t)n, sizeof(*m->places));
     m->n = n;
-    if (m->places && ggl_places_find(m->topology, m->allowed, n, m->places)) return;
-    free(m->places);
-    m->places = NULL;
+    m->nodes = calloc((size_t)n, sizeof(*m->nodes));
+    if (!m->places || !m->nodes || !ggl_places_find(m->topology, m->allowed, n, m->places)) {
+        free(m->places);
+        m->places = NULL;
+        return;
+    }
+    for (int i = 0; i < n; i++) m->nodes[i] = m->places[i].node_index;
+}
+
+const int *ggl_machine_nodes(const struct ggl_machine *m)
+{
+    return m && m->places ? m->nodes : NULL;
+}
+
+void ggl_machine_bind_memory(const struct ggl_machine *m, int ith, void *memory, uint64_t bytes)
+{
+    if (!m || !m->places || !m->places[ith].node) return;
+    /* Where it cannot be done, pages go to whoever writes to them first. */
+    hwloc_set_area_membind(m->topology, memory, bytes, m->places[ith].node->nodeset, HWLOC_MEMBIND_BIND,
+                           HWLOC_MEMBIND_BYNODESET | HWLOC_MEMBIND_MIGRATE);
 }
 
 void ggl_machine_bind(const struct ggl_machine *m, int ith)
@@ -177,6 +196,17 @@ void ggl_machine_place(struct ggl_machine *m, int n)
 void ggl_machine_bind(const struct ggl_machine *m, int ith)
 {
     (void)m, (void)ith;
+}
+
+const int *ggl_machine_nodes(const struct ggl_machine *m)
+{
+    (void)m;
+    return NULL;
+}
+
+void ggl_machine_bind_memory(const struct ggl_machine *m, int ith, void *memory, uint64_t bytes)
+{
+    (void)m, (void)ith, (void)memory, (void)bytes;
 }
 
 #endif

@@ -43,9 +43,10 @@ static struct ggl_node *rounded(struct ggl_graph *g, struct ggl_node *x, int64_t
 static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const uint8_t *x,
                        int64_t stride, int64_t count, float *y)
 {
-    for (int64_t i = begin; i < end && !ggl_run_cancelled(run); i += PANELS) {
-        int64_t last = end - i < PANELS ? end : i + PANELS;
-        const uint8_t *panel = w->data + (uint64_t)i * w->panel_bytes;
+    for (int64_t i = begin, last; i < end && !ggl_run_cancelled(run); i = last) {
+        const uint8_t *panel = ggl_packed_panel(w, i, &last); /* of a team as large as that of ggl_pack: of one node */
+        if (last > end) last = end;
+        if (last > i + PANELS) last = i + PANELS;
         int64_t rows = last * ROWS < w->n_out ? (last - i) * ROWS : w->n_out - i * ROWS;
         float *out = y + i * ROWS;
         if (w->kquant) {

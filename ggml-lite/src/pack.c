@@ -1,13 +1,17 @@
 /*
- * Packing: rows of a weight -> panels of 16 rows.
+ * Packing: rows of a weight -> panels of 16 rows, in the memory of the node whose threads read them (slices.h).
  */
+#include "graph_impl.h"
 #include "pack_impl.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <unistd.h>
+
 #include "checked.h"
+#include "cores.h"
 
 enum { ROWS = 16, BLOCK = 32, HUGE_PAGE = 2 << 20 };
 
@@ -100,12 +104,14 @@ struct job {
     const struct ggl_tensor *w;
 };
 
+/* The same share as of the products: a page lies on the node of the thread that first writes to it. */
 static void pack_share(void *arg, int ith, int nth)
 {
     const struct job *j = arg;
-    int64_t begin = j->p->n_panels * ith / nth, end = j->p->n_panels * (ith + 1) / nth;
+    int64_t begin, end, unused;
+    ggl_share(j->p->n_panels, ith, nth, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
-        uint8_t *out = j->p->data + (uint64_t)i * j->p->panel_bytes;
+        uint8_t *out = ggl_packed_panel(j->p, i, &unused);
         if (j->p->fp8) pack_fp8_panel(j->p, j->w, i, out);
         else if (j->p->kquant) pack_kquant_panel(j->p, j->w, i, out);
         else if (j->p->format.kind == GGL_PANEL_I4) pack_int4_panel(j->p, j->w, i, out);
@@ -119,6 +125,29 @@ static int64_t panel_bytes(const struct ggl_packed *p)
     return p->fp8 ? ggl_fp8_panel_bytes(p->n_in) : ggl_panel_bytes(p->format.kind, p->n_in);
 }
 
+static uint64_t page_bytes(void)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    return page > 0 ? (uint64_t)page : 4096;
+}
+
+/* Memory for all slices.  Where there are several it is said explicitly what goes where, because the heap may return
+ * pages that have a place already. */
+static bool allocate(struct ggl_packed *p, const struct ggl_team *team)
+{
+    const struct ggl_machine *machine = ggl_team_machine(team);
+    uint64_t all, page = page_bytes(), bytes, rounded;
+    if (!ggl_mul_u64(p->panel_bytes, (uint64_t)p->n_panels, &all) || all > UINT64_MAX / 2) return false;
+    p->n_slices = ggl_slices_find(p->n_panels, p->panel_bytes, page, ggl_team_size(team), ggl_machine_nodes(machine), p->slices, &bytes);
+    uint64_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : p->n_slices > 1 ? page : 64;
+    if (ggl_align_u64(bytes, align, &rounded)) p->data = aligned_alloc(align, rounded);
+    p->bytes = bytes;
+    for (int i = 0; p->data && p->n_slices > 1 && i < p->n_slices; i++)
+        ggl_machine_bind_memory(machine, p->slices[i].thread, p->data + p->slices[i].offset,
+                                (uint64_t)p->slices[i].n * p->panel_bytes);
+    return p->data != NULL;
+}
+
 enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, struct ggl_packed **out, struct ggl_error *err)
 {
     struct ggl_packed form = {.n_in = w->ne[0], .n_out = w->ne[1]};
@@ -128,10 +157,7 @@ enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, stru
     form.panel_bytes = (uint64_t)panel_bytes(&form);
     memcpy(form.name, w->name, sizeof(form.name));
     struct ggl_packed *p = malloc(sizeof(*p));
-    uint64_t bytes, rounded;
-    if (p && ggl_mul_u64(form.panel_bytes, (uint64_t)form.n_panels, &bytes) && ggl_align_u64(bytes, HUGE_PAGE, &rounded))
-        form.data = aligned_alloc(bytes >= HUGE_PAGE ? HUGE_PAGE : 64, bytes >= HUGE_PAGE ? rounded : (bytes + 63) & ~(uint64_t)63);
-    if (!form.data) {
+    if (!p || !allocate(&form, team)) {
         free(p);
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no memory to pack it", w->name);
     }
@@ -152,5 +178,5 @@ void ggl_packed_free(struct ggl_packed *p)
 
 uint64_t ggl_packed_bytes(const struct ggl_packed *p)
 {
-    return p ? p->panel_bytes * (uint64_t)p->n_panels : 0;
+    return p ? p->bytes : 0;
 }

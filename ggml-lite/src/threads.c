@@ -229,6 +229,11 @@ void ggl_team_free(struct ggl_team *team)
     free(team);
 }
 
+const struct ggl_machine *ggl_team_machine(const struct ggl_team *team)
+{
+    return team->machine;
+}
+
 int ggl_team_size(const struct ggl_team *team)
 {
     return team->n;

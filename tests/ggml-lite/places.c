@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/graph_impl.h"
+#include "src/slices.h"
+
 #ifdef GGL_HAVE_HWLOC
 
 enum { MOST = 80 };
@@ -175,6 +178,62 @@ static void places_of_every_team(void **state)
     }
 }
 
+/* ---- matrices on nodes */
+
+/* Every panel lies where the thread that reads it is, once, and nothing is mirrored. */
+static void check_slices(const struct machine *m, int n, int64_t n_panels, uint64_t panel_bytes)
+{
+    enum { PAGE = 4096 };
+    struct ggl_place p[MOST];
+    struct ggl_slice s[GGL_MAX_SLICES];
+    int node[MOST];
+    uint64_t bytes, end = 0;
+    int64_t next = 0;
+    assert_true(ggl_places_find(m->t, m->allowed, n, p));
+    for (int i = 0; i < n; i++) node[i] = p[i].node_index;
+    int n_slices = ggl_slices_find(n_panels, panel_bytes, PAGE, n, node, s, &bytes);
+    assert_true(n_slices >= 1 && n_slices <= node[n - 1] + 1);
+    for (int k = 0; k < n_slices; k++) {
+        assert_true(s[k].first == next && s[k].n > 0 && s[k].offset >= end && s[k].offset % PAGE == 0);
+        next += s[k].n;
+        end = s[k].offset + (uint64_t)s[k].n * panel_bytes;
+    }
+    assert_int_equal(next, n_panels);
+    assert_int_equal(end, bytes);
+    assert_true(bytes < (uint64_t)n_panels * panel_bytes + (uint64_t)n_slices * PAGE);
+    for (int ith = 0; ith < n; ith++) {
+        int64_t first, last;
+        ggl_share(n_panels, ith, n, &first, &last);
+        for (int64_t i = first; i < last; i++) {
+            int k = 0;
+            while (i >= s[k].first + s[k].n) k++;
+            if (node[s[k].thread] != node[ith]) fail_msg("%d threads: panel %d of thread %d is on node %d", n, (int)i, ith, node[s[k].thread]);
+        }
+    }
+    ggl_places_free(p, n);
+}
+
+static void panels_lie_with_their_readers(void **state)
+{
+    (void)state;
+    static const char *const machines[] = {"core:4 pu:2", "numa:2 core:4 pu:2", "numa:4 core:3 pu:1", "package:2 numa:4 core:2 pu:2"};
+    static const int64_t panels[] = {1, 2, 7, 64, 257, 8080};
+    for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+        struct machine m = machine_of(machines[i], NULL);
+        for (int n = 1; n <= 40; n++)
+            for (size_t k = 0; k < sizeof(panels) / sizeof(panels[0]); k++) check_slices(&m, n, panels[k], 64 * (k + 1) * 37);
+        free_machine(&m);
+    }
+    /* more nodes than there may be slices: one */
+    struct ggl_slice s[GGL_MAX_SLICES];
+    int node[MOST];
+    uint64_t bytes;
+    for (int i = 0; i < MOST; i++) node[i] = i;
+    assert_int_equal(ggl_slices_find(500, 64, 4096, MOST, node, s, &bytes), 1);
+    assert_int_equal(bytes, 500 * 64);
+    assert_int_equal(ggl_slices_find(500, 64, 4096, MOST, NULL, s, &bytes), 1);
+}
+
 static void nothing_is_allowed(void **state)
 {
     (void)state;
@@ -193,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_by_hand),
         cmocka_unit_test(places_of_every_team),
+        cmocka_unit_test(panels_lie_with_their_readers),
         cmocka_unit_test(nothing_is_allowed),
     };
     return cmocka_run_group_tests_name("ggml-lite/places", tests, NULL, NULL);

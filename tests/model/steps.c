@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "model/src/model_impl.h"
+#include "src/pack_impl.h"
 #include "support/adversary.h"
 #include "support/model_vectors.h"
 #include "support/v4_builder.h"
@@ -79,9 +80,37 @@ static void graphs_at_their_worst(void **state)
     check(GGL_TYPE_MXFP4, GGL_PRECISION_FAST, 74);
 }
 
+/* hwloc believes in a machine with a node for each member: matrices are cut into slices.  A team of another size reads
+ * them across the cuts. */
+static void slices_change_no_bit(void **state)
+{
+    (void)state;
+    struct v4b *b = v4b_new(&(struct v4b_options){.matrices = GGL_TYPE_Q8_0, .seed = 3});
+    v4b_save(b, gb_temp("steps.gguf"));
+    v4b_free(b);
+    mv_precision = GGL_PRECISION_FAST;
+    struct ggl_model *plain = mv_load_file(gb_temp("steps.gguf"), MEMBERS);
+    setenv("HWLOC_SYNTHETIC", "numa:3 core:1 pu:1", 1);
+    struct ggl_model *sliced = mv_load_file(gb_temp("steps.gguf"), MEMBERS);
+    unsetenv("HWLOC_SYNTHETIC");
+    float *want = streams(plain, NULL), *got = streams(sliced, NULL);
+    float *other = streams(sliced, &(struct adversary){2, false, ADVERSARY_NO_STEP});
+    int64_t width = (int64_t)plain->hp.n_embd * plain->hp.n_hc;
+    mv_same_logits(got, want, N * width, "sliced");
+    mv_same_logits(other, want, N * width, "sliced for three, run by two");
+#ifdef GGL_HAVE_HWLOC
+    if (!getenv("OMP_PROC_BIND")) assert_int_equal(sliced->w.output.packed->n_slices, MEMBERS);
+#endif
+    assert_int_equal(plain->w.output.packed->n_slices, 1);
+    free(want), free(got), free(other);
+    ggl_model_free(plain);
+    ggl_model_free(sliced);
+    gb_remove_temp();
+}
+
 int main(void)
 {
     for (int i = 0; i < N; i++) ids[i] = (int32_t)((uint32_t)i * 2654435761u >> 8) % V4B_VOCAB;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(graphs_at_their_worst)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(graphs_at_their_worst), cmocka_unit_test(slices_change_no_bit)};
     return cmocka_run_group_tests_name("model/steps", tests, NULL, NULL);
 }

@@ -11,6 +11,9 @@
  *   Q2_K .. Q6_K, IQ1 .. IQ4_XS            the same (kernels/kquant/kquant.h)
  *   FP8                                    activations as BF16 (kernels/fp8/fp8.h)
  *
+ * On a machine with several NUMA nodes, each node holds the rows that the team's threads on it read: graphs should run
+ * on the same team.
+ *
  * Owner: the caller frees it after the last graph that uses it; the weight may go earlier.
  * Thread-safety: constant after ggl_pack.
  */
