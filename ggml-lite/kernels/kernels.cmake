@@ -11,12 +11,13 @@ set(flags_arm_neon)
 set(flags_arm_dotprod -march=armv8.2-a+dotprod)
 set(flags_arm_i8mm -march=armv8.2-a+dotprod+i8mm)
 
-# ggl_kernel(level file): no link-time optimisation, which would mix the levels again.
+# ggl_kernel(level file): no link-time optimisation, which would mix the levels again; and what is scalar there is
+# meant so: gcc packs single bytes into vectors at a loss.
 function(ggl_kernel level file)
     if(NOT level MATCHES "^(x86_avx2|x86_avx512|x86_avx512vnni|x86_avx512bf16|x86_avx512vbmi|x86_avx512vnni_vbmi|x86_avx512bf16_vbmi|arm_neon|arm_dotprod|arm_i8mm)$")
         message(FATAL_ERROR "${file}: no such level")
     endif()
-    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags_${level}};-fno-lto")
+    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags_${level}};-fno-lto;-fno-tree-slp-vectorize")
 endfunction()
 
 set(kernels)

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { ROWS = 16, GROUP = 64, FEW = 2 }; /* rows of a panel, rows of a group */
+enum { ROWS = 16, GROUP = 64, FEW = 2, FEW_GROUP = 256 }; /* rows of a panel, of a group, of one for few tokens */
 
 struct fast_scratch {
     struct ggl_moe_groups groups;
@@ -37,7 +37,7 @@ static uint64_t carve(const struct ggl_node *node, int64_t n_tokens, int nth, in
     uint64_t at = ggl_moe_groups_bytes(node, n_tokens);
     uint64_t x = at, act_q = x + (uint64_t)(n_tokens * ggl_act_q8_bytes(n_embd));
     uint64_t act = act_q + pairs * (uint64_t)ggl_act_q8_bytes(n_ff), threads = act + round64(pairs * (uint64_t)n_ff * 4);
-    uint64_t tile = round64(2 * (uint64_t)n_tokens * GROUP * 4);
+    uint64_t few = (uint64_t)FEW * FEW_GROUP, many = (uint64_t)n_tokens * GROUP, tile = round64(2 * (few > many ? few : many) * 4);
     uint64_t panel = (uint64_t)ggl_panel_bytes(GGL_PANEL_X8, widest) * (GROUP / ROWS); /* no kquant panel is larger */
     uint64_t rows = round64((uint64_t)(widest / 32 * 17 * ROWS) + 64);
     if (s) {
@@ -76,41 +76,49 @@ static const uint8_t *mxfp4_rows(const struct ggl_tensor *w, int64_t slice, int6
 /* As multiply, for types of kernels/kquant. */
 static void multiply_kquant(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_kquant_format *f,
                             const struct ggl_tensor *w, int64_t slice, int64_t row, int n_rows, const int8_t *x,
-                            const int32_t *index, int64_t n, float *y)
+                            const int32_t *index, int64_t n, float *y, int64_t y_stride)
 {
     const uint8_t *rows = ggl_tensor_slice(w, slice) + (uint64_t)row * w->row_bytes;
     for (int r = 0; r < n_rows; r += ROWS)
         run->k->kquant_expand(f, rows + (uint64_t)r * w->row_bytes, (int64_t)w->row_bytes, ROWS, w->ne[0],
                               s->panel + r / ROWS * ggl_kquant_panel_bytes(f, w->ne[0]));
-    run->k->kquant_mul(f, s->panel, w->ne[0], x, ggl_act_q8_bytes(w->ne[0]), index, n, y, GROUP, n_rows);
+    run->k->kquant_mul(f, s->panel, w->ne[0], x, ggl_act_q8_bytes(w->ne[0]), index, n, y, y_stride, n_rows);
+}
+
+/* Rows that are taken at a time for n tokens: where they are multiplied in place, more, so that the memory is read in
+ * long pieces. */
+static int group_of(const struct ggl_tensor *w, int64_t n)
+{
+    return n <= FEW && w->type == GGL_TYPE_MXFP4 ? FEW_GROUP : GROUP;
 }
 
 /* y[i][0 .. n_rows) for the n vectors x[index[i]] (index NULL: x[i]): rows row .. of a slice, n_rows a multiple of 16
- * and at most GROUP.  y rows are GROUP apart. */
+ * and at most group_of.  y rows are y_stride apart. */
 static void multiply(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_tensor *w, int64_t slice,
-                     int64_t row, int n_rows, const int8_t *x, const int32_t *index, int64_t n, float *y)
+                     int64_t row, int n_rows, const int8_t *x, const int32_t *index, int64_t n, float *y, int64_t y_stride)
 {
     static const struct ggl_panel_format format = {GGL_PANEL_X8, GGL_MXFP4_BIAS, NULL};
     const struct ggl_kquant_format *kquant = ggl_kquant_format(w->type);
     if (kquant) {
-        multiply_kquant(run, s, kquant, w, slice, row, n_rows, x, index, n, y);
+        multiply_kquant(run, s, kquant, w, slice, row, n_rows, x, index, n, y, y_stride);
         return;
     }
     int64_t row_bytes, stride = ggl_act_q8_bytes(w->ne[0]), panel_bytes = ggl_panel_bytes(GGL_PANEL_X8, w->ne[0]);
-    for (int r = 0; r < n_rows; r += ROWS) {
+    int step = group_of(w, n) == FEW_GROUP ? n_rows : ROWS;
+    for (int r = 0; r < n_rows; r += step) {
         const uint8_t *rows = mxfp4_rows(w, slice, row + r, s->rows, &row_bytes);
         if (n > FEW) run->k->mxfp4_expand(rows, row_bytes, w->ne[0], s->panel + r / ROWS * panel_bytes);
         else
             for (int64_t i = 0; i < n; i++)
-                run->k->mxfp4_rows(rows, row_bytes, w->ne[0], x + (index ? index[i] : i) * stride, y + i * GROUP + r);
+                run->k->mxfp4_rows(rows, row_bytes, w->ne[0], step, x + (index ? index[i] : i) * stride, y + i * y_stride + r);
     }
-    if (n > FEW) run->k->panel_mul(&format, s->panel, w->ne[0], x, stride, index, n, y, GROUP, n_rows);
+    if (n > FEW) run->k->panel_mul(&format, s->panel, w->ne[0], x, stride, index, n, y, y_stride, n_rows);
 }
 
-/* The rows of group i of a share that ends before row `end`. */
-static int rows_of(int64_t row, int64_t end)
+/* The rows of a group of a share that ends before row `end`. */
+static int rows_of(int64_t row, int64_t end, int group)
 {
-    return end - row < GROUP ? (int)(end - row) : GROUP;
+    return end - row < group ? (int)(end - row) : group;
 }
 
 static void round_inputs(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
@@ -127,14 +135,15 @@ static void gate_and_up(const struct ggl_node *node, const struct ggl_run *run, 
     ggl_share(n_ff / ROWS, run->ith, run->nth, &begin, &end);
     for (int64_t e = 0; e < gate->ne[2]; e++) {
         int64_t from = s->groups.first[e], n = s->groups.first[e + 1] - from;
-        float *g = s->tile, *u = s->tile + n * GROUP;
-        for (int64_t row = begin * ROWS; n && row < end * ROWS; row += GROUP) {
-            int rows = rows_of(row, end * ROWS);
+        int group = gate->type == up->type ? group_of(gate, n) : GROUP;
+        float *g = s->tile, *u = s->tile + n * group;
+        for (int64_t row = begin * ROWS; n && row < end * ROWS; row += group) {
+            int rows = rows_of(row, end * ROWS, group);
             if (ggl_run_cancelled(run)) return;
-            multiply(run, s, gate, e, row, rows, s->x, s->groups.token + from, n, g);
-            multiply(run, s, up, e, row, rows, s->x, s->groups.token + from, n, u);
+            multiply(run, s, gate, e, row, rows, s->x, s->groups.token + from, n, g, group);
+            multiply(run, s, up, e, row, rows, s->x, s->groups.token + from, n, u, group);
             for (int64_t j = 0; j < n; j++)
-                run->k->swiglu_f32(s->act + (from + j) * n_ff + row, g + j * GROUP, u + j * GROUP, node->p.moe.limit,
+                run->k->swiglu_f32(s->act + (from + j) * n_ff + row, g + j * group, u + j * group, node->p.moe.limit,
                                    s->groups.gain[from + j], rows);
         }
     }
@@ -156,13 +165,14 @@ static void down_and_sum(const struct ggl_node *node, const struct ggl_run *run,
         memset(ggl_f32_out(node, t) + begin * ROWS, 0, (size_t)((end - begin) * ROWS) * 4);
     for (int64_t e = 0; e < down->ne[2]; e++) {
         int64_t from = s->groups.first[e], n = s->groups.first[e + 1] - from;
-        for (int64_t row = begin * ROWS; n && row < end * ROWS; row += GROUP) {
-            int rows = rows_of(row, end * ROWS);
+        int group = group_of(down, n);
+        for (int64_t row = begin * ROWS; n && row < end * ROWS; row += group) {
+            int rows = rows_of(row, end * ROWS, group);
             if (ggl_run_cancelled(run)) return;
-            multiply(run, s, down, e, row, rows, s->act_q + from * stride, NULL, n, s->tile);
+            multiply(run, s, down, e, row, rows, s->act_q + from * stride, NULL, n, s->tile, group);
             for (int64_t j = 0; j < n; j++) {
                 float *y = ggl_f32_out(node, s->groups.token[from + j]) + row;
-                for (int r = 0; r < rows; r++) y[r] += s->tile[j * GROUP + r];
+                for (int r = 0; r < rows; r++) y[r] += s->tile[j * group + r];
             }
         }
     }

@@ -12,6 +12,7 @@ enum { ROWS = 16 };
 
 struct data {
     int64_t n, row_bytes;
+    int n_rows;
     uint8_t *rows; /* ends at the unmapped page */
     int8_t *x;
 };
@@ -20,9 +21,11 @@ static struct data random_data(int64_t length)
 {
     struct data d = {.n = (length % 512 + 31) / 32 * 32};
     if (!d.n) d.n = 32;
+    if (ck_next(3) == 0) d.n = 512 * (1 + ck_next(4)); /* as in published models */
+    d.n_rows = ROWS * (1 + (int)ck_next(3));
     d.row_bytes = d.n / 32 * 17;
-    d.rows = ck_bytes((uint64_t)(d.row_bytes * ROWS), 0);
-    for (int64_t i = 0; i < d.row_bytes * ROWS; i++) d.rows[i] = (uint8_t)(i % 17 ? ck_next(256) : 118 + ck_next(12));
+    d.rows = ck_bytes((uint64_t)(d.row_bytes * d.n_rows), 0);
+    for (int64_t i = 0; i < d.row_bytes * d.n_rows; i++) d.rows[i] = (uint8_t)(i % 17 ? ck_next(256) : 118 + ck_next(12));
     d.rows[0] = (uint8_t)ck_next(3); /* scales so small that they count as nothing */
     d.x = ck_bytes((uint64_t)ggl_act_q8_bytes(d.n), 0);
     ggl_act_q8_ref(ck_random(d.n), d.n, d.x);
@@ -32,11 +35,11 @@ static struct data random_data(int64_t length)
 static void check_mxfp4_rows(ck_kernel *kernel, int64_t length)
 {
     struct data d = random_data(length);
-    float *y = ck_f32(ROWS), same[ROWS];
+    float *y = ck_f32(d.n_rows), same[3 * ROWS];
     float *w = ck_f32(d.n);
-    ((ggl_mxfp4_rows_fn *)kernel)(d.rows, d.row_bytes, d.n, d.x, y);
-    ggl_mxfp4_rows_ref(d.rows, d.row_bytes, d.n, d.x, same);
-    for (int r = 0; r < ROWS; r++) {
+    ((ggl_mxfp4_rows_fn *)kernel)(d.rows, d.row_bytes, d.n, d.n_rows, d.x, y);
+    ggl_mxfp4_rows_ref(d.rows, d.row_bytes, d.n, d.n_rows, d.x, same);
+    for (int r = 0; r < d.n_rows; r++) {
         double want = 0, terms = 0;
         ggl_decode(GGL_TYPE_MXFP4, d.rows + r * d.row_bytes, w, d.n);
         for (int64_t i = 0; i < d.n; i++) {
@@ -93,7 +96,7 @@ static void both_ways_agree(void **state)
         for (int64_t i = 0; i < row_bytes * ROWS; i++) rows[i] = (uint8_t)(i % 17 ? ck_next(256) : 110 + ck_next(20));
         for (int64_t i = 0; i < n; i++) v[i] = (float)ck_uniform();
         k.act_q8(v, n, x);
-        k.mxfp4_rows(rows, row_bytes, n, x, a);
+        k.mxfp4_rows(rows, row_bytes, n, ROWS, x, a);
         k.mxfp4_expand(rows, row_bytes, n, panel);
         k.panel_mul(&format, panel, n, x, ggl_act_q8_bytes(n), NULL, 1, b, ROWS, ROWS);
         assert_memory_equal(a, b, sizeof(a));
@@ -103,27 +106,27 @@ static void both_ways_agree(void **state)
     }
 }
 
-static void swaps_nibbles(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
+static void swaps_nibbles(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-    uint8_t *copy = malloc((size_t)(row_bytes * ROWS));
-    for (int64_t i = 0; i < row_bytes * ROWS; i++) copy[i] = i % 17 ? (uint8_t)(rows[i] << 4 | rows[i] >> 4) : rows[i];
-    ggl_mxfp4_rows_ref(copy, row_bytes, n, x, y);
+    uint8_t *copy = malloc((size_t)(row_bytes * n_rows));
+    for (int64_t i = 0; i < row_bytes * n_rows; i++) copy[i] = i % 17 ? (uint8_t)(rows[i] << 4 | rows[i] >> 4) : rows[i];
+    ggl_mxfp4_rows_ref(copy, row_bytes, n, n_rows, x, y);
     free(copy);
 }
 
-static void skips_last_block(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
+static void skips_last_block(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
     int8_t *copy = aligned_alloc(64, (size_t)ggl_act_q8_bytes(n));
     memcpy(copy, x, (size_t)ggl_act_q8_bytes(n));
     memset(copy + n - 32, 0, 32);
-    ggl_mxfp4_rows_ref(rows, row_bytes, n, copy, y);
+    ggl_mxfp4_rows_ref(rows, row_bytes, n, n_rows, copy, y);
     free(copy);
 }
 
-static void last_row_is_nan(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
+static void last_row_is_nan(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-    ggl_mxfp4_rows_ref(rows, row_bytes, n, x, y);
-    y[ROWS - 1] = NAN;
+    ggl_mxfp4_rows_ref(rows, row_bytes, n, n_rows, x, y);
+    y[n_rows - 1] = NAN;
 }
 
 static void twice_the_scale(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
@@ -144,6 +147,40 @@ static void broken_ones_are_caught(void **state)
     ck_must_fail("scale", check_mxfp4_expand, (ck_kernel *)twice_the_scale);
 }
 
+/* ---- benchmark: gate rows of one expert of the smaller model, which fit in the second-level cache */
+
+enum { BENCH_IN = 4096, BENCH_ROWS = 192, BENCH_ROW_BYTES = BENCH_IN / 32 * 17 };
+static uint8_t bench_rows[BENCH_ROWS * BENCH_ROW_BYTES + 64], *bench_panel;
+static int8_t *bench_x;
+
+static void bench_mxfp4_rows(ck_kernel *kernel, int64_t n)
+{
+    float y[BENCH_ROWS];
+    ((ggl_mxfp4_rows_fn *)kernel)(bench_rows, BENCH_ROW_BYTES, n, BENCH_ROWS, bench_x, y);
+}
+
+static void bench_mxfp4_expand(ck_kernel *kernel, int64_t n)
+{
+    for (int r = 0; r < BENCH_ROWS; r += ROWS)
+        ((ggl_mxfp4_expand_fn *)kernel)(bench_rows + r * BENCH_ROW_BYTES, BENCH_ROW_BYTES, n, bench_panel);
+}
+
+static void bench(void)
+{
+    float *x = calloc(BENCH_IN, 4);
+    bench_x = aligned_alloc(64, (size_t)ggl_act_q8_bytes(BENCH_IN));
+    bench_panel = aligned_alloc(64, BENCH_IN / 32 * 576);
+    memset(bench_rows, 0x7b, sizeof(bench_rows)); /* untouched, all pages would be the one page of zeros */
+    if (x && bench_x && bench_panel) {
+        ggl_act_q8_ref(x, BENCH_IN, bench_x);
+#define KERNEL(operation, isa, symbol) \
+    ck_bench(#symbol, isa, bench_##operation, (ck_kernel *)symbol, BENCH_IN, BENCH_ROWS * BENCH_ROW_BYTES);
+#include "kernels/mxfp4/kernels.def"
+#undef KERNEL
+    }
+    free(x), free(bench_x), free(bench_panel);
+}
+
 static int tests(void)
 {
     const struct CMUnitTest list[] = {cmocka_unit_test(every_kernel), cmocka_unit_test(both_ways_agree),
@@ -153,5 +190,5 @@ static int tests(void)
 
 int main(int argc, char **argv)
 {
-    return ck_main(argc, argv, tests, NULL);
+    return ck_main(argc, argv, tests, bench);
 }

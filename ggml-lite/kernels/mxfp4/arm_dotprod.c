@@ -5,7 +5,7 @@
 
 enum { QUADS = 4 };
 
-void ggl_mxfp4_rows_dotprod(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
+static void sixteen_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
 {
     const int8x16_t table = ggl_mxfp4_doubled();
     const float *scales = ggl_act_q8_scales(x, n);
@@ -26,4 +26,9 @@ void ggl_mxfp4_rows_dotprod(const uint8_t *rows, int64_t row_bytes, int64_t n, c
         }
     }
     for (int q = 0; q < QUADS; q++) vst1q_f32(y + 4 * q, sum[q]);
+}
+
+void ggl_mxfp4_rows_dotprod(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
+{
+    for (int r = 0; r < n_rows; r += ROWS) sixteen_rows(rows + r * row_bytes, row_bytes, n, x, y + r);
 }

@@ -18,7 +18,7 @@ static inline int16x8_t multiply(int8x16x2_t w, int8x16x2_t x)
     return vmlal_high_s8(p, w.val[1], x.val[1]);
 }
 
-void ggl_mxfp4_rows_neon(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
+static void sixteen_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
 {
     const int8x16_t table = ggl_mxfp4_doubled();
     const float *scales = ggl_act_q8_scales(x, n);
@@ -36,6 +36,11 @@ void ggl_mxfp4_rows_neon(const uint8_t *rows, int64_t row_bytes, int64_t n, cons
         }
     }
     for (int q = 0; q < QUADS; q++) vst1q_f32(y + 4 * q, sum[q]);
+}
+
+void ggl_mxfp4_rows_neon(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
+{
+    for (int r = 0; r < n_rows; r += ROWS) sixteen_rows(rows + r * row_bytes, row_bytes, n, x, y + r);
 }
 
 /* w[r]: inputs 4j .. 4j + 3 of row r in lane j -> w[j]: those of row r in lane r. */

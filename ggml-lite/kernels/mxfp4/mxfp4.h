@@ -8,10 +8,10 @@
 
 #include <stdint.h>
 
-/* y[r] for 16 rows, row_bytes apart, of n inputs (a multiple of 32), and one row x of act_q8.h. */
-typedef void ggl_mxfp4_rows_fn(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y);
+/* y[r] for n_rows rows (a multiple of 16), row_bytes apart, of n inputs (a multiple of 32), and one row x of act_q8.h. */
+typedef void ggl_mxfp4_rows_fn(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y);
 
-/* The same 16 rows as a panel of kind X8 with bias 12: n / 32 * 576 bytes, 64-byte aligned. */
+/* Sixteen rows as a panel of kind X8 with bias 12: n / 32 * 576 bytes, 64-byte aligned. */
 typedef void ggl_mxfp4_expand_fn(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel);
 
 #define GGL_MXFP4_BIAS 12

@@ -23,10 +23,10 @@ static int weight(const uint8_t *block, int i)
     return doubled[i < 16 ? byte & 15 : byte >> 4];
 }
 
-void ggl_mxfp4_rows_ref(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
+void ggl_mxfp4_rows_ref(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
     const float *scales = ggl_act_q8_scales(x, n);
-    for (int r = 0; r < ROWS; r++) {
+    for (int r = 0; r < n_rows; r++) {
         float sum = 0;
         for (int64_t b = 0; b < n / BLOCK; b++) {
             const uint8_t *block = rows + r * row_bytes + b * BLOCK_BYTES;

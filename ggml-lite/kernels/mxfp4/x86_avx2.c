@@ -1,109 +1,174 @@
 /*
- * AVX2: eight rows at a time.  A block's nibbles become 32 biased weights, their products eight partial sums, and a
- * tree over the eight rows one integer a row, so that scaling and summing go on with a row a lane.
+ * AVX2, eight rows at a time.  The codes of one block are four vectors of a dword a row after a transposition of
+ * dwords: the nibbles become biased weights by a lookup each, and their products are added up in the row's lane, so that
+ * scaling and summing go on with a row a lane.
  */
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-
-enum { BLOCK = 32, BLOCK_BYTES = 17 };
+enum { ROWS = 8, BLOCK = 32, BLOCK_BYTES = 17, LINE = 64 };
 
 static inline __m256i biased_table(void)
 {
     return _mm256_broadcastsi128_si256(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
 }
 
-/* The 32 biased weights of a block, in order. */
-static inline __m256i unpack(const uint8_t *block, __m256i table)
+/* Four of the eight rows each; the compiler must not keep an address a row, for which it has no registers. */
+struct halves {
+    const uint8_t *p[2];
+    int64_t step, step3; /* bytes to the next row and to the third */
+};
+
+static inline struct halves make_halves(const uint8_t *rows, int64_t row_bytes)
 {
-    __m128i packed = _mm_loadu_si128((const __m128i *)(const void *)(block + 1));
-    __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(packed), _mm_srli_epi16(packed, 4), 1);
-    return _mm256_shuffle_epi8(table, _mm256_and_si256(both, _mm256_set1_epi8(15)));
+    return (struct halves){{rows, rows + 4 * row_bytes}, row_bytes, 3 * row_bytes};
 }
 
-/* d[r]: eight partial sums of row r -> one sum a row. */
-static inline __m256i add_up(const __m256i d[8])
+static inline __attribute__((always_inline)) void next_block(struct halves *h)
 {
-    __m256i q[2];
     for (int i = 0; i < 2; i++) {
-        __m256i s[2];
-        for (int j = 0; j < 2; j++) {
-            __m256i x = d[4 * i + 2 * j], y = d[4 * i + 2 * j + 1];
-            s[j] = _mm256_add_epi32(_mm256_unpacklo_epi32(x, y), _mm256_unpackhi_epi32(x, y));
-        }
-        q[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(s[0], s[1]), _mm256_unpackhi_epi64(s[0], s[1]));
+        h->p[i] += BLOCK_BYTES;
+        __asm__("" : "+r"(h->p[i]));
     }
-    return _mm256_add_epi32(_mm256_permute2x128_si256(q[0], q[1], 0x20), _mm256_permute2x128_si256(q[0], q[1], 0x31));
+    __asm__("" : "+r"(h->step), "+r"(h->step3));
+}
+
+static inline __m128i codes_of(const uint8_t *block)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)(block + 1));
+}
+
+/* Rows i and i + 4, which are `offset` bytes into the halves. */
+static inline __attribute__((always_inline)) __m256i load_two(const struct halves *h, int64_t offset)
+{
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(codes_of(h->p[0] + offset)), codes_of(h->p[1] + offset), 1);
+}
+
+/* v[j], lane r: bytes 4j .. 4j + 3 of the codes of row r. */
+static inline __attribute__((always_inline)) void load_codes(const struct halves *h, __m256i v[4])
+{
+    __m256i a0 = load_two(h, 0), a1 = load_two(h, h->step), a2 = load_two(h, 2 * h->step), a3 = load_two(h, h->step3);
+    __m256i low01 = _mm256_unpacklo_epi32(a0, a1), high01 = _mm256_unpackhi_epi32(a0, a1);
+    __m256i low23 = _mm256_unpacklo_epi32(a2, a3), high23 = _mm256_unpackhi_epi32(a2, a3);
+    v[0] = _mm256_unpacklo_epi64(low01, low23);
+    v[1] = _mm256_unpackhi_epi64(low01, low23);
+    v[2] = _mm256_unpacklo_epi64(high01, high23);
+    v[3] = _mm256_unpackhi_epi64(high01, high23);
+}
+
+static inline __m256i low_weights(__m256i codes, __m256i table)
+{
+    return _mm256_shuffle_epi8(table, _mm256_and_si256(codes, _mm256_set1_epi8(15)));
+}
+
+static inline __m256i high_weights(__m256i codes, __m256i table)
+{
+    return _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(codes, 4), _mm256_set1_epi8(15)));
 }
 
 /* Eight exponent bytes -> 2^(e - 128), the denormal ones as zero. */
 static inline __m256 half_scales(const uint8_t *e)
 {
-    __m256i v = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)e)), one = _mm256_set1_epi32(1);
-    __m256i bits = _mm256_slli_epi32(_mm256_sub_epi32(v, one), 23);
-    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_cmpgt_epi32(v, one), bits));
+    __m128i v = _mm_subs_epu8(_mm_loadl_epi64((const __m128i *)(const void *)e), _mm_set1_epi8(1));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu8_epi32(v), 23));
 }
 
-void ggl_mxfp4_rows_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
+/* The exponents of the block `offset` bytes further on. */
+static inline __attribute__((always_inline)) void gather_scales(const struct halves *h, int offset, uint8_t e[ROWS])
 {
-    const __m256i table = biased_table();
+    for (int i = 0; i < 2; i++) {
+        e[4 * i] = h->p[i][offset];
+        e[4 * i + 1] = h->p[i][offset + h->step];
+        e[4 * i + 2] = h->p[i][offset + 2 * h->step];
+        e[4 * i + 3] = h->p[i][offset + h->step3];
+    }
+}
+
+/* Rows are read side by side, so the processor sees many short streams and guesses badly: fetch the next eight rows,
+ * which follow these, while these are multiplied.  Fetching beyond the end of a mapping does nothing. */
+static inline void fetch(const uint8_t *next)
+{
+    for (int i = 0; i < ROWS * BLOCK_BYTES; i += LINE) _mm_prefetch((const char *)next + i, _MM_HINT_T1);
+}
+
+static inline __m256i broadcast4(const int8_t *p)
+{
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm256_set1_epi32(v);
+}
+
+static inline __attribute__((always_inline)) void eight_rows(const uint8_t *rows, const int64_t row_bytes, int64_t n, const int8_t *x,
+                                                             float *y)
+{
+    const __m256i table = biased_table(), ones = _mm256_set1_epi16(1), minus_bias = _mm256_set1_epi32(-GGL_MXFP4_BIAS);
     const float *scales = ggl_act_q8_scales(x, n);
     const int32_t *sums = ggl_act_q8_sums(x, n);
-    for (int half = 0; half < 2; half++) {
-        const uint8_t *p = rows + 8 * half * row_bytes;
-        __m256 sum = _mm256_setzero_ps();
-        for (int64_t b = 0; b < n / BLOCK; b++, p += BLOCK_BYTES) {
-            __m256i codes = _mm256_loadu_si256((const __m256i *)(const void *)(x + b * BLOCK)), d[8];
-            uint8_t e[8];
-            for (int r = 0; r < 8; r++) {
-                e[r] = p[r * row_bytes];
-                d[r] = _mm256_madd_epi16(_mm256_maddubs_epi16(unpack(p + r * row_bytes, table), codes), _mm256_set1_epi16(1));
-            }
-            __m256i dot = _mm256_sub_epi32(add_up(d), _mm256_set1_epi32(GGL_MXFP4_BIAS * sums[b]));
-            __m256 s = _mm256_mul_ps(half_scales(e), _mm256_set1_ps(scales[b]));
-            sum = _mm256_add_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(dot), s));
+    const uint8_t *next = rows + ROWS * row_bytes;
+    uint8_t e[2][ROWS]; /* exponents of this block and the next one: written ahead, so that loads do not wait */
+    __m256 sum = _mm256_setzero_ps();
+    int64_t n_blocks = n / BLOCK;
+    struct halves h = make_halves(rows, row_bytes);
+    gather_scales(&h, 0, e[0]);
+    for (int64_t b = 0; b < n_blocks; b++, x += BLOCK, next += ROWS * BLOCK_BYTES) {
+        __m256i v[4], low = _mm256_setzero_si256(), high = low; /* 16-bit sums: 4 x 2 x 24 x 127 is 24384 */
+        fetch(next);
+        if (b + 1 < n_blocks) gather_scales(&h, BLOCK_BYTES, e[(b + 1) & 1]);
+        load_codes(&h, v);
+        for (int j = 0; j < 4; j++) {
+            low = _mm256_add_epi16(low, _mm256_maddubs_epi16(low_weights(v[j], table), broadcast4(x + 4 * j)));
+            high = _mm256_add_epi16(high, _mm256_maddubs_epi16(high_weights(v[j], table), broadcast4(x + 16 + 4 * j)));
         }
-        _mm256_storeu_ps(y + 8 * half, sum);
+        __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
+        dot = _mm256_add_epi32(dot, _mm256_mullo_epi32(_mm256_set1_epi32(sums[b]), minus_bias));
+        __m256 s = _mm256_mul_ps(half_scales(e[b & 1]), _mm256_set1_ps(scales[b]));
+        sum = _mm256_add_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(dot), s));
+        next_block(&h);
+    }
+    _mm256_storeu_ps(y, sum);
+}
+
+/* Into the left or the right half of a panel. */
+static inline __attribute__((always_inline)) void expand_eight(const uint8_t *rows, const int64_t row_bytes, int64_t n, uint8_t *panel)
+{
+    const __m256i table = biased_table();
+    const uint8_t *next = rows + ROWS * row_bytes;
+    struct halves h = make_halves(rows, row_bytes);
+    for (int64_t b = 0; b < n / BLOCK; b++, panel += 64 + 2 * ROWS * BLOCK, next += ROWS * BLOCK_BYTES) {
+        __m256i v[4];
+        uint8_t e[ROWS];
+        fetch(next);
+        gather_scales(&h, 0, e);
+        load_codes(&h, v);
+        for (int j = 0; j < 4; j++) {
+            _mm256_storeu_si256((__m256i *)(void *)(panel + 64 + 64 * j), low_weights(v[j], table));
+            _mm256_storeu_si256((__m256i *)(void *)(panel + 64 + 64 * (4 + j)), high_weights(v[j], table));
+        }
+        _mm256_storeu_ps((float *)(void *)panel, half_scales(e));
+        next_block(&h);
     }
 }
 
-/* Eight rows of eight dwords -> eight vectors of one dword a row. */
-static inline void transpose(__m256i w[8])
+/* Rows of the published models have their own code: with distances that are known, eight addresses are one. */
+#define FOR_ROW_BYTES(call)                \
+    switch (row_bytes) {                   \
+    case 1088: call(1088); break; /* n 2048 */ \
+    case 1632: call(1632); break; /* n 3072 */ \
+    case 2176: call(2176); break; /* n 4096 */ \
+    case 3808: call(3808); break; /* n 7168 */ \
+    default: call(row_bytes); break;       \
+    }
+
+void ggl_mxfp4_rows_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-    __m256i s[8], q[8];
-    for (int i = 0; i < 4; i++) {
-        s[2 * i] = _mm256_unpacklo_epi32(w[2 * i], w[2 * i + 1]);
-        s[2 * i + 1] = _mm256_unpackhi_epi32(w[2 * i], w[2 * i + 1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        for (int j = 0; j < 2; j++) {
-            q[4 * i + 2 * j] = _mm256_unpacklo_epi64(s[4 * i + j], s[4 * i + 2 + j]);
-            q[4 * i + 2 * j + 1] = _mm256_unpackhi_epi64(s[4 * i + j], s[4 * i + 2 + j]);
-        }
-    }
-    for (int j = 0; j < 4; j++) {
-        w[j] = _mm256_permute2x128_si256(q[j], q[4 + j], 0x20);
-        w[4 + j] = _mm256_permute2x128_si256(q[j], q[4 + j], 0x31);
-    }
+#define MULTIPLY(bytes) eight_rows(rows + r * bytes, bytes, n, x, y + r)
+    for (int r = 0; r < n_rows; r += ROWS) FOR_ROW_BYTES(MULTIPLY)
 }
 
 void ggl_mxfp4_expand_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
 {
-    const __m256i table = biased_table();
-    for (int64_t b = 0; b < n / BLOCK; b++, panel += 64 + 16 * BLOCK) {
-        for (int half = 0; half < 2; half++) {
-            const uint8_t *p = rows + 8 * half * row_bytes + b * BLOCK_BYTES;
-            __m256i w[8];
-            uint8_t e[8];
-            for (int r = 0; r < 8; r++) {
-                e[r] = p[r * row_bytes];
-                w[r] = unpack(p + r * row_bytes, table);
-            }
-            transpose(w);
-            _mm256_storeu_ps((float *)(void *)(panel + 32 * half), half_scales(e));
-            for (int j = 0; j < 8; j++) _mm256_storeu_si256((__m256i *)(void *)(panel + 64 + 64 * j + 32 * half), w[j]);
-        }
-    }
+#define EXPAND(bytes) expand_eight(rows + i * ROWS * bytes, bytes, n, panel + i * 32)
+    for (int i = 0; i < 2; i++) FOR_ROW_BYTES(EXPAND)
 }

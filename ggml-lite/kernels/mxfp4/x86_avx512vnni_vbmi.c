@@ -1,123 +1,133 @@
 /*
- * AVX-512 with VNNI and VBMI.
+ * AVX-512 with VNNI and VBMI: one token.
  *
- * One block of two rows, r and r + 8, fills a vector: [r low nibbles | r high | r + 8 low | r + 8 high], put there by
- * broadcasting loads.  The dot-product instruction leaves eight partial sums a row; a tree over the 16 rows turns them
- * into one integer a row, so that scaling and summing go on with a row a lane.  Shuffles are the scarce unit: the
- * tree blends first and shuffles once a pair.
+ * Rows are read one after the other, as they lie in memory: that is what the processor fetches ahead by itself.  Sixteen
+ * blocks of a row become four vectors of four blocks; the dot-product instruction leaves four sums a block, which are
+ * added up to one vector of 16 integers, scaled, and kept.  After 16 rows these products are turned round, and summed
+ * block by block with a row a lane: the order that every level has.
  */
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-enum { ROWS = 16, BLOCK = 32, BLOCK_BYTES = 17 };
+enum { ROWS = 16, BLOCK = 32, BLOCK_BYTES = 17, BATCH = 16, MAX_BATCHES = 32 };
 
-struct tables {
-    __m512i shift;   /* brings the high nibbles of lanes 1 and 3 down; what lies above them is noise */
-    __m512i weights; /* 12 + twice the value, four times over, so that the noise does not matter */
+/* What 16 blocks of a row are multiplied with: vector i has blocks i, i + 4, i + 8 and i + 12. */
+struct batch {
+    __m512i low[4], high[4]; /* activations for low nibbles (inputs 0..15 of a block) and for high ones */
+    __m512i correction;      /* for the bias of the weights */
+    __m512 scale;
 };
 
-static inline struct tables make_tables(void)
+static inline __m128i load16(const void *p)
 {
-    const __m128i biased = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
-    struct tables t = {_mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4), _mm512_broadcast_i32x4(biased)};
-    return t;
+    return _mm_loadu_si128(p);
 }
 
-static inline __m128i codes_of(const uint8_t *block)
+/* Lanes of 128 bits at p, p + 4 * step, ...; three loads of the four are part of an insertion. */
+static inline __attribute__((always_inline)) __m512i load_four(const uint8_t *p, const int64_t step)
 {
-    return _mm_loadu_si128((const __m128i *)(const void *)(block + 1));
+    __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(p)), load16(p + 4 * step), 1);
+    __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(p + 8 * step)), load16(p + 12 * step), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
-/* The 32 biased weights of one block of row r (lower half) and of row r + 8 (upper half), in order. */
-static inline __m512i unpack(const struct tables *t, const uint8_t *row, const uint8_t *row8)
+static void arrange(const int8_t *x, int64_t n, struct batch *batches)
 {
-    __m512i packed = _mm512_broadcast_i32x4(codes_of(row));
-    packed = _mm512_mask_broadcast_i32x4(packed, 0xff00, codes_of(row8));
-    return _mm512_permutexvar_epi8(_mm512_srlv_epi64(packed, t->shift), t->weights);
-}
-
-/* x and y: partial sums in groups of two `step` lanes; afterwards x's are in the even groups, y's in the odd ones. */
-#define ADD_PAIR(x, y, mask, swap) \
-    _mm512_add_epi32(_mm512_mask_blend_epi32(mask, x, y), swap(_mm512_mask_blend_epi32(mask, y, x)))
-#define SWAP1(v) _mm512_shuffle_epi32(v, _MM_PERM_CDAB)
-#define SWAP2(v) _mm512_shuffle_epi32(v, _MM_PERM_BADC)
-#define SWAP4(v) _mm512_shuffle_i64x2(v, v, 0xb1)
-
-/* d[r]: eight partial sums of row r, eight of row r + 8 -> one sum a row. */
-static inline __m512i add_up(const __m512i d[8])
-{
-    __m512i s[4], q[2];
-    for (int i = 0; i < 4; i++) s[i] = ADD_PAIR(d[2 * i], d[2 * i + 1], 0xaaaa, SWAP1);
-    for (int i = 0; i < 2; i++) q[i] = ADD_PAIR(s[2 * i], s[2 * i + 1], 0xcccc, SWAP2);
-    return ADD_PAIR(q[0], q[1], 0xf0f0, SWAP4);
-}
-
-/* Sixteen exponent bytes -> 2^(e - 128), the denormal ones as zero. */
-static inline __m512 half_scales(const uint8_t *e)
-{
-    __m512i v = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)e)), one = _mm512_set1_epi32(1);
-    return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(_mm512_cmpgt_epi32_mask(v, one), _mm512_sub_epi32(v, one), 23));
-}
-
-static inline void gather_scales(const uint8_t *rows, int64_t row_bytes, uint8_t e[ROWS])
-{
-    for (int r = 0; r < ROWS; r++) e[r] = rows[r * row_bytes];
-}
-
-void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
-{
-    const struct tables t = make_tables();
     const float *scales = ggl_act_q8_scales(x, n);
     const int32_t *sums = ggl_act_q8_sums(x, n);
-    uint8_t e[4][ROWS]; /* exponents of this block and the next ones: written ahead, so that loads do not wait */
-    __m512 sum = _mm512_setzero_ps();
-    int64_t n_blocks = n / BLOCK;
-    for (int64_t b = 0; b < 2 && b < n_blocks; b++) gather_scales(rows + b * BLOCK_BYTES, row_bytes, e[b]);
-    for (int64_t b = 0; b < n_blocks; b++, rows += BLOCK_BYTES) {
-        __m512i codes = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)(x + b * BLOCK))), d[8];
-        if (b + 2 < n_blocks) gather_scales(rows + 2 * BLOCK_BYTES, row_bytes, e[(b + 2) & 3]);
-        for (int r = 0; r < 8; r++)
-            d[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), unpack(&t, rows + r * row_bytes, rows + (r + 8) * row_bytes), codes);
-        __m512i dot = _mm512_sub_epi32(add_up(d), _mm512_set1_epi32(GGL_MXFP4_BIAS * sums[b]));
-        __m512 s = _mm512_mul_ps(half_scales(e[b & 3]), _mm512_set1_ps(scales[b]));
-        sum = _mm512_add_ps(sum, _mm512_mul_ps(_mm512_cvtepi32_ps(dot), s));
-    }
-    _mm512_storeu_ps(y, sum);
-}
-
-/* One block of 16 rows: 8 vectors of 4 inputs a row.  w[r] holds rows r (low half) and r + 8 (high half). */
-static inline void transpose(__m512i w[8])
-{
-    const __m512i lo = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), hi = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-    __m512i s[8], q[8];
-    for (int i = 0; i < 4; i++) {
-        s[2 * i] = _mm512_unpacklo_epi32(w[2 * i], w[2 * i + 1]);
-        s[2 * i + 1] = _mm512_unpackhi_epi32(w[2 * i], w[2 * i + 1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        for (int j = 0; j < 2; j++) {
-            q[4 * i + 2 * j] = _mm512_unpacklo_epi64(s[4 * i + j], s[4 * i + 2 + j]);
-            q[4 * i + 2 * j + 1] = _mm512_unpackhi_epi64(s[4 * i + j], s[4 * i + 2 + j]);
+    for (int64_t g = 0; g < n / (BATCH * BLOCK); g++) {
+        const uint8_t *codes = (const uint8_t *)x + g * BATCH * BLOCK;
+        for (int i = 0; i < 4; i++) {
+            batches[g].low[i] = load_four(codes + i * BLOCK, BLOCK);
+            batches[g].high[i] = load_four(codes + i * BLOCK + 16, BLOCK);
         }
-    }
-    for (int j = 0; j < 4; j++) {
-        w[j] = _mm512_permutex2var_epi64(q[j], lo, q[4 + j]);
-        w[4 + j] = _mm512_permutex2var_epi64(q[j], hi, q[4 + j]);
+        batches[g].correction = _mm512_mullo_epi32(_mm512_loadu_si512(sums + g * BATCH), _mm512_set1_epi32(-GGL_MXFP4_BIAS));
+        batches[g].scale = _mm512_loadu_ps(scales + g * BATCH);
     }
 }
 
-void ggl_mxfp4_expand_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
+/* d[i], lane q: four sums of block 4q + i, each of eight products and so below 2^15 -> one sum a block, in order. */
+static inline __m512i add_up(const __m512i d[4])
 {
-    const struct tables t = make_tables();
-    for (int64_t b = 0; b < n / BLOCK; b++, rows += BLOCK_BYTES, panel += 64 + ROWS * BLOCK) {
-        __m512i w[8];
-        uint8_t e[ROWS];
-        for (int r = 0; r < 8; r++) w[r] = unpack(&t, rows + r * row_bytes, rows + (r + 8) * row_bytes);
-        gather_scales(rows, row_bytes, e);
-        transpose(w);
-        _mm512_storeu_ps((float *)(void *)panel, half_scales(e));
-        for (int j = 0; j < 8; j++) _mm512_storeu_si512(panel + 64 + 64 * j, w[j]);
+    const __m512i ones = _mm512_set1_epi16(1);
+    __m512 d01 = _mm512_castsi512_ps(_mm512_madd_epi16(_mm512_packs_epi32(d[0], d[1]), ones));
+    __m512 d23 = _mm512_castsi512_ps(_mm512_madd_epi16(_mm512_packs_epi32(d[2], d[3]), ones));
+    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(d01, d23, 0x88)),
+                            _mm512_castps_si512(_mm512_shuffle_ps(d01, d23, 0xdd)));
+}
+
+/* 2^(e - 128) of 16 blocks, the denormal ones as zero.  Four loads of 64 bytes see four exponents each. */
+static inline __m512 half_scales(const uint8_t *blocks)
+{
+    const __m512i every17 = _mm512_set1_epi32(51 << 24 | 34 << 16 | 17 << 8);
+    __m512i e = _mm512_permutexvar_epi8(every17, _mm512_loadu_si512(blocks));
+    for (int k = 1; k < 4; k++)
+        e = _mm512_mask_permutexvar_epi8(e, (__mmask64)15 << 4 * k, every17, _mm512_loadu_si512(blocks + 4 * k * BLOCK_BYTES));
+    __m128i bytes = _mm_subs_epu8(_mm512_castsi512_si128(e), _mm_set1_epi8(1));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(bytes), 23));
+}
+
+/* The scaled products of 16 blocks. */
+static inline __m512 multiply(const uint8_t *blocks, const struct batch *x, __m512i table)
+{
+    const __m512i shift4 = _mm512_set1_epi16(1 << 12); /* as a product: shifts and shuffles compete */
+    __m512i d[4];
+    for (int i = 0; i < 4; i++) {
+        __m512i codes = load_four(blocks + i * BLOCK_BYTES + 1, BLOCK_BYTES);
+        d[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_permutexvar_epi8(codes, table), x->low[i]);
+        d[i] = _mm512_dpbusd_epi32(d[i], _mm512_permutexvar_epi8(_mm512_mulhi_epu16(codes, shift4), table), x->high[i]);
+    }
+    __m512 dot = _mm512_cvtepi32_ps(_mm512_add_epi32(add_up(d), x->correction));
+    return _mm512_mul_ps(dot, _mm512_mul_ps(half_scales(blocks), x->scale));
+}
+
+/* 16 x 16: p[row], lane b -> p[b], lane row. */
+static inline void turn(__m512 p[ROWS])
+{
+    __m512 a[ROWS], b[ROWS];
+    for (int i = 0; i < ROWS; i += 2) {
+        a[i] = _mm512_unpacklo_ps(p[i], p[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps(p[i], p[i + 1]);
+    }
+    for (int i = 0; i < ROWS; i += 4) {
+        b[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[i]), _mm512_castps_pd(a[i + 2])));
+        b[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[i]), _mm512_castps_pd(a[i + 2])));
+        b[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[i + 1]), _mm512_castps_pd(a[i + 3])));
+        b[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[i + 1]), _mm512_castps_pd(a[i + 3])));
+    }
+    for (int i = 0; i < 4; i++) { /* b[4k + i]: rows 4k .. 4k + 3, lane q: block 4q + i */
+        __m512 s0 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0x44), s1 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0xee);
+        __m512 s2 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0x44), s3 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0xee);
+        p[i] = _mm512_shuffle_f32x4(s0, s2, 0x88);
+        p[4 + i] = _mm512_shuffle_f32x4(s0, s2, 0xdd);
+        p[8 + i] = _mm512_shuffle_f32x4(s1, s3, 0x88);
+        p[12 + i] = _mm512_shuffle_f32x4(s1, s3, 0xdd);
+    }
+}
+
+void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
+{
+    /* 12 + twice the value of a nibble, four times over, so that the two bits above an index do not matter. */
+    const __m512i table = _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+    struct batch batches[MAX_BATCHES];
+    __m512 products[MAX_BATCHES][ROWS];
+    int64_t n_batches = n / (BATCH * BLOCK);
+    if (n % (BATCH * BLOCK) || n_batches > MAX_BATCHES) { /* no published model */
+        ggl_mxfp4_rows_avx2(rows, row_bytes, n, n_rows, x, y);
+        return;
+    }
+    arrange(x, n, batches);
+    for (int first = 0; first < n_rows; first += ROWS) {
+        for (int r = 0; r < ROWS; r++, rows += row_bytes)
+            for (int64_t g = 0; g < n_batches; g++)
+                products[g][r] = multiply(rows + g * BATCH * BLOCK_BYTES, &batches[g], table);
+        __m512 sum = _mm512_setzero_ps();
+        for (int64_t g = 0; g < n_batches; g++) {
+            turn(products[g]);
+            for (int b = 0; b < BATCH; b++) sum = _mm512_add_ps(sum, products[g][b]);
+        }
+        _mm512_storeu_ps(y + first, sum);
     }
 }
