@@ -13,7 +13,8 @@
  * ck_run calls the check for n = 1 .. 130 and 4095 .. 4097, several seeds and places of the buffers, and
  * fails the running cmocka test.  Buffers end at an unmapped page or begin after one, or lie up to 60 bytes
  * from it; what surrounds them must stay as it was.  ck_must_fail is the test of the harness: the kernel is
- * broken, and passing is the failure.
+ * broken, and passing is the failure.  With GGL_TEST_QUICK in the environment one seed and a third of the places do:
+ * for processors that are emulated, where everything takes fifty times as long.
  */
 #ifndef TESTS_CHECKKERNEL_H
 #define TESTS_CHECKKERNEL_H
