@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 /* clang-format on */
+#include <errno.h>
 #include <fenv.h>
 #include <pthread.h>
 #include <sched.h>
@@ -453,10 +454,11 @@ static void limits_of_the_environment(void **state)
         if (child == 0) {
             setenv(limits[i][0], limits[i][1], 1);
             execl(self, self, "--limited", (char *)NULL);
-            _exit(3);
+            _exit(errno == ENOEXEC ? 77 : 3);
         }
         int status;
         assert_int_equal(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) skip(); /* an emulated processor: the system cannot start us */
         if (!WIFEXITED(status) || WEXITSTATUS(status))
             fail_msg("%s=%s: status %d", limits[i][0], limits[i][1], status);
     }

@@ -21,16 +21,16 @@ static inline float largest(const float32x4_t v[PARTS])
 void ggl_act_q8_neon(const float *x, int64_t n, int8_t *row)
 {
     float *scales = (float *)(void *)(row + n);
-    int32_t *sums = (int32_t *)(void *)(row + n + n / GGL_ACT_BLOCK * 4);
+    int32_t *sums = (int32_t *)(void *)(row + n + n / GGL_ACT_BLOCK * 4), *halves = sums + n / GGL_ACT_BLOCK;
     for (int64_t b = 0; b < n / GGL_ACT_BLOCK; b++, x += GGL_ACT_BLOCK) {
         float32x4_t v[PARTS];
-        int32x4_t code[PARTS], sum = vdupq_n_s32(0);
+        int32x4_t code[PARTS], sum[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
         for (int i = 0; i < PARTS; i++) v[i] = vld1q_f32(x + 4 * i);
         float amax = largest(v);
         float inverse = amax > TINY && amax < __builtin_inff() ? 127.0f / amax : 0.0f;
         for (int i = 0; i < PARTS; i++) { /* rounded as rintf does; the conversion makes a NaN 0 */
             code[i] = vcvtq_s32_f32(vrndiq_f32(vmulq_n_f32(v[i], inverse)));
-            sum = vaddq_s32(sum, code[i]);
+            sum[i / 4] = vaddq_s32(sum[i / 4], code[i]);
         }
         for (int i = 0; i < PARTS; i += 4) {
             int16x8_t low = vcombine_s16(vmovn_s32(code[i]), vmovn_s32(code[i + 1]));
@@ -38,6 +38,7 @@ void ggl_act_q8_neon(const float *x, int64_t n, int8_t *row)
             vst1q_s8(row + b * GGL_ACT_BLOCK + 4 * i, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
         }
         scales[b] = amax <= TINY ? 0.0f : amax / 127.0f;
-        sums[b] = vaddvq_s32(sum);
+        halves[b] = vaddvq_s32(sum[0]);
+        sums[b] = halves[b] + vaddvq_s32(sum[1]);
     }
 }
