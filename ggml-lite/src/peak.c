@@ -1,7 +1,8 @@
 /*
  * Measuring peaks: all threads run a piece of one kernel between two barriers,
- * many times, and the shortest time counts.  Pieces are short, so that on a shared
- * machine some of them are not disturbed.
+ * many times, and the shortest time counts.  Multiplying pieces are short, so that on a
+ * shared machine some of them are not disturbed.  Reading pieces are the whole buffer, some
+ * milliseconds and more than any cache: shorter ones meet bursts that nothing can keep up.
  */
 #include "ggml-lite/peak.h"
 
@@ -18,14 +19,15 @@
 #define MIN_BUFFER (UINT64_C(256) << 20)
 #define HUGE_PAGE  (UINT64_C(2) << 20)
 
-enum { PASSES = 64, WINDOWS = 16 };      /* a pass of reading takes one window of every thread's part, in turn */
+enum { PASSES = 64, READ_PASSES = 12 };
 static const double pass_seconds = 0.002; /* of a multiplying pass: long beside a barrier */
 
 struct measurement {
     struct ggl_team *team;
     struct ggl_kernels k;
     uint8_t *buffer;
-    int64_t window_bytes;
+    int64_t part_bytes; /* a thread's */
+    bool read_only;
     int64_t int8_rounds, bf16_rounds;
     double read_s, int8_s, bf16_s; /* the shortest passes; written by thread 0 */
     int64_t int8_macs, bf16_macs;  /* of one thread in one pass */
@@ -41,36 +43,33 @@ static double now(void)
 
 /* ---- what threads do */
 
-typedef void work_fn(struct measurement *m, int ith, int pass);
+typedef void work_fn(struct measurement *m, int ith);
 
-static void read_window(struct measurement *m, int ith, int pass)
+static void read_part(struct measurement *m, int ith)
 {
-    const uint8_t *window = m->buffer + ((int64_t)ith * WINDOWS + pass % WINDOWS) * m->window_bytes;
-    m->sink += m->k.read_bandwidth(window, m->window_bytes);
+    m->sink += m->k.read_bandwidth(m->buffer + ith * m->part_bytes, m->part_bytes);
 }
 
-static void multiply_int8(struct measurement *m, int ith, int pass)
+static void multiply_int8(struct measurement *m, int ith)
 {
     int64_t macs;
-    (void)pass;
     m->sink += m->k.int8_peak(3, -5, m->int8_rounds, &macs);
     if (ith == 0) m->int8_macs = macs;
 }
 
-static void multiply_bf16(struct measurement *m, int ith, int pass)
+static void multiply_bf16(struct measurement *m, int ith)
 {
     int64_t macs;
-    (void)pass;
     m->sink += m->k.bf16_peak(1.5f, -0.5f, m->bf16_rounds, &macs) < 0;
     if (ith == 0) m->bf16_macs = macs;
 }
 
-static void repeat(struct measurement *m, int ith, work_fn *work, double *best)
+static void repeat(struct measurement *m, int ith, int passes, work_fn *work, double *best)
 {
-    for (int i = 0; i < PASSES; i++) {
+    for (int i = 0; i < passes; i++) {
         ggl_team_barrier(m->team);
         double start = now();
-        work(m, ith, i);
+        work(m, ith);
         ggl_team_barrier(m->team);
         double seconds = now() - start;
         if (ith == 0 && (i == 0 || seconds < *best)) *best = seconds;
@@ -80,12 +79,12 @@ static void repeat(struct measurement *m, int ith, work_fn *work, double *best)
 static void measure(void *arg, int ith, int nth)
 {
     struct measurement *m = arg;
-    int64_t part = WINDOWS * m->window_bytes;
     (void)nth;
-    memset(m->buffer + ith * part, 1, (size_t)part); /* each thread's part lies near that thread */
-    repeat(m, ith, read_window, &m->read_s);
-    repeat(m, ith, multiply_int8, &m->int8_s);
-    repeat(m, ith, multiply_bf16, &m->bf16_s);
+    memset(m->buffer + ith * m->part_bytes, 1, (size_t)m->part_bytes); /* each thread's part lies near that thread */
+    repeat(m, ith, READ_PASSES, read_part, &m->read_s);
+    if (m->read_only) return;
+    repeat(m, ith, PASSES, multiply_int8, &m->int8_s);
+    repeat(m, ith, PASSES, multiply_bf16, &m->bf16_s);
 }
 
 /* ---- sizes */
@@ -117,16 +116,16 @@ static uint64_t third_level_bytes(void)
     return bytes;
 }
 
-/* A window, so that a thread's part is a whole number of huge pages. */
-static int64_t window_bytes(int n_threads)
+/* A whole number of huge pages. */
+static int64_t part_bytes(int n_threads)
 {
-    uint64_t bytes = 4 * third_level_bytes(), most = UINT64_MAX, least = HUGE_PAGE / WINDOWS;
+    uint64_t bytes = 4 * third_level_bytes(), most = UINT64_MAX, least = HUGE_PAGE;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     if (bytes < MIN_BUFFER) bytes = MIN_BUFFER;
     if (pages > 0 && page > 0) most = (uint64_t)pages * (uint64_t)page / 8;
     if (bytes > most) bytes = most;
-    uint64_t window = bytes / (uint64_t)n_threads / WINDOWS / least * least;
-    return (int64_t)(window ? window : least);
+    uint64_t part = bytes / (uint64_t)n_threads / least * least;
+    return (int64_t)(part ? part : least);
 }
 
 /* Rounds that keep one thread busy for about pass_seconds. */
@@ -135,29 +134,52 @@ static void calibrate(struct measurement *m, int64_t *rounds, work_fn *work)
     double seconds = 0;
     for (*rounds = 1 << 10; seconds < pass_seconds / 2; *rounds *= 2) {
         double start = now();
-        work(m, 0, 0);
+        work(m, 0);
         seconds = now() - start;
     }
 }
 
-enum ggl_status ggl_peak_measure(struct ggl_team *team, struct ggl_peak *out, struct ggl_error *err)
+static enum ggl_status run(struct measurement *m, struct ggl_error *err)
 {
-    struct measurement m = {.team = team, .window_bytes = window_bytes(ggl_team_size(team))};
-    uint64_t bytes = (uint64_t)m.window_bytes * WINDOWS * (uint64_t)ggl_team_size(team);
-    m.buffer = aligned_alloc(HUGE_PAGE, bytes);
-    if (!m.buffer)
+    m->part_bytes = part_bytes(ggl_team_size(m->team));
+    uint64_t bytes = (uint64_t)m->part_bytes * (uint64_t)ggl_team_size(m->team);
+    m->buffer = aligned_alloc(HUGE_PAGE, bytes);
+    if (!m->buffer)
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "peaks: no memory for a buffer of %llu bytes",
                         (unsigned long long)bytes);
-    ggl_kernels_pick(&m.k, ggl_cpu_isa());
-    calibrate(&m, &m.int8_rounds, multiply_int8);
-    calibrate(&m, &m.bf16_rounds, multiply_bf16);
-    enum ggl_status s = ggl_team_run(team, measure, &m, err);
-    free(m.buffer);
+    ggl_kernels_pick(&m->k, ggl_cpu_isa());
+    if (!m->read_only) {
+        calibrate(m, &m->int8_rounds, multiply_int8);
+        calibrate(m, &m->bf16_rounds, multiply_bf16);
+    }
+    enum ggl_status s = ggl_team_run(m->team, measure, m, err);
+    free(m->buffer);
+    return s;
+}
+
+static double read_rate(const struct measurement *m)
+{
+    return ggl_team_size(m->team) * (double)m->part_bytes / m->read_s;
+}
+
+enum ggl_status ggl_peak_measure(struct ggl_team *team, struct ggl_peak *out, struct ggl_error *err)
+{
+    struct measurement m = {.team = team};
+    enum ggl_status s = run(&m, err);
     if (s) return s;
     double n = ggl_team_size(team);
-    out->read_bytes_per_s = n * (double)m.window_bytes / m.read_s;
+    out->read_bytes_per_s = read_rate(&m);
     out->int8_macs_per_s = n * (double)m.int8_macs / m.int8_s;
     out->bf16_macs_per_s = n * (double)m.bf16_macs / m.bf16_s;
     out->isa = ggl_kernels_levels(&m.k);
+    return GGL_OK;
+}
+
+enum ggl_status ggl_peak_measure_read(struct ggl_team *team, double *bytes_per_s, struct ggl_error *err)
+{
+    struct measurement m = {.team = team, .read_only = true};
+    enum ggl_status s = run(&m, err);
+    if (s) return s;
+    *bytes_per_s = read_rate(&m);
     return GGL_OK;
 }

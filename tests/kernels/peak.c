@@ -93,6 +93,9 @@ static void measured(void **state)
     assert_true(peak.int8_macs_per_s > 1e6 && peak.int8_macs_per_s < 1e16);
     assert_true(peak.bf16_macs_per_s > 1e6 && peak.bf16_macs_per_s < 1e16);
     assert_true((peak.isa & ~ggl_cpu_isa()) == 0);
+    double read;
+    assert_int_equal(ggl_peak_measure_read(team, &read, &err), GGL_OK);
+    assert_true(read > 1e7 && read < 1e14);
     ggl_team_free(team);
 }
 

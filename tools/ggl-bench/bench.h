@@ -16,6 +16,7 @@ struct bench_row {
     int64_t n, depth;
     int32_t n_chunk;
     double *seconds, *tps; /* of each repetition */
+    double *read;          /* bytes/s that the machine read just before or after it, whichever is more */
     struct ggl_cost cost;  /* of one repetition */
     uint64_t rss;          /* the most while the row was measured */
     time_t started;
@@ -39,7 +40,7 @@ struct bench_result {
     char test[32]; /* "pp512", "tg64" */
     double tps, tps_sd;
     double bytes, macs;                /* a token */
-    double bandwidth, bandwidth_share; /* bytes/s */
+    double bandwidth, read, bandwidth_share; /* bytes/s; the machine's at the same time */
     double rate, rate_share;           /* multiply-adds a second */
 };
 struct bench_result bench_evaluate(const struct bench *b, const struct bench_row *row);

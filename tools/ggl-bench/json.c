@@ -33,6 +33,7 @@ static void put_own(const struct bench *b, const struct bench_row *row, const st
     number(f, "tps_sd", r->tps_sd);
     integer(f, "bytes_per_token", (uint64_t)(r->bytes + 0.5));
     number(f, "bandwidth_gbs", r->bandwidth / 1e9);
+    number(f, "read_gbs", r->read / 1e9);
     number(f, "bandwidth_share", r->bandwidth_share);
     number(f, "int8_gmacs", r->rate / 1e9);
     number(f, "int8_peak_gmacs", b->peak.int8_macs_per_s / 1e9);

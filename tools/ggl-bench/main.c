@@ -34,7 +34,7 @@ static const struct cli_option options[] = {
 static const struct cli cli = {
     "ggl-bench", "-m MODEL [options]",
     "Time prefill and decode, and compare with what the machine can do. Bandwidth and 8-bit multiply-adds are measured "
-    "in the same run, before and after; the larger ones count.",
+    "in the same run: reading around each repetition, multiplying before and after everything.",
     "EXAMPLES\n"
     "  ggl-bench -m model.gguf\n"
     "  ggl-bench -m model.gguf -p 0 -n 32 -d 0,16384,131072 --synthetic-depth --profile\n"
@@ -79,7 +79,8 @@ static void add_row(struct bench *b, bool decode, int64_t n, int64_t depth)
     *row = (struct bench_row){.decode = decode, .n = n, .depth = depth};
     row->seconds = calloc((size_t)b->repetitions, sizeof(double));
     row->tps = calloc((size_t)b->repetitions, sizeof(double));
-    if (!row->seconds || !row->tps) cli_die(&cli, 70, "out of memory");
+    row->read = calloc((size_t)b->repetitions, sizeof(double));
+    if (!row->seconds || !row->tps || !row->read) cli_die(&cli, 70, "out of memory");
 }
 
 /* For every depth all prefills, then all decodes. */
@@ -126,6 +127,7 @@ int main(int argc, char **argv)
     if (args.profile) bench_print_profiles(&b, args.json ? stderr : stdout);
     for (int i = 0; i < b.n_rows; i++) {
         free(b.rows[i].seconds);
+        free(b.rows[i].read);
         free(b.rows[i].tps);
     }
     free(b.rows);

@@ -58,18 +58,37 @@ static void begin_watch(struct watch *w, struct ggl_session *s, const char *labe
 
 /* ---- peaks */
 
-static void measure_peaks(struct bench *b)
+static struct ggl_team *new_team(const struct bench *b)
 {
     struct ggl_team *team;
-    struct ggl_peak now;
     struct ggl_error err;
     if ((b->no_pin ? ggl_team_new : ggl_team_new_pinned)((int)b->threads, &team, &err)) cli_die_error(b->cli, &err);
+    return team;
+}
+
+static void measure_peaks(struct bench *b)
+{
+    struct ggl_team *team = new_team(b);
+    struct ggl_peak now;
+    struct ggl_error err;
     if (ggl_peak_measure(team, &now, &err)) cli_die_error(b->cli, &err);
     ggl_team_free(team);
     if (now.read_bytes_per_s > b->peak.read_bytes_per_s) b->peak.read_bytes_per_s = now.read_bytes_per_s;
     if (now.int8_macs_per_s > b->peak.int8_macs_per_s) b->peak.int8_macs_per_s = now.int8_macs_per_s;
     if (now.bf16_macs_per_s > b->peak.bf16_macs_per_s) b->peak.bf16_macs_per_s = now.bf16_macs_per_s;
     b->peak.isa = now.isa;
+}
+
+/* On a shared machine the memory's speed changes by half within seconds: it is asked for around each repetition. */
+static double read_now(struct bench *b)
+{
+    struct ggl_team *team = new_team(b);
+    struct ggl_error err;
+    double rate;
+    if (ggl_peak_measure_read(team, &rate, &err)) cli_die_error(b->cli, &err);
+    ggl_team_free(team);
+    if (rate > b->peak.read_bytes_per_s) b->peak.read_bytes_per_s = rate;
+    return rate;
 }
 
 /* ---- depth */
@@ -152,22 +171,27 @@ static void measure_row(struct bench *b, struct bench_row *row, const int32_t *i
     char label[64];
     struct watch watch;
     struct ggl_session *s = open_session(b, row);
-    bench_reset_peak_rss();
+    double before = 0;
     if (row->depth && !b->synthetic && snapshot.depth != row->depth) make_snapshot(b, s, ids, row->depth);
     row->started = time(NULL);
     row->cost = cost_of(b->model, row);
     snprintf(label, sizeof(label), "%s%lld @ d%lld", row->decode ? "tg" : "pp", (long long)row->n, (long long)row->depth);
     begin_watch(&watch, s, label, row->n * (b->repetitions + 1), b->quiet);
     for (int64_t i = 0; i <= b->repetitions; i++) {
+        bench_reset_peak_rss();
         go_to_depth(b, s, row->depth);
         if (b->profile && i) ggl_session_set_profile(s, &row->profile);
         double seconds = run_once(b, s, row, ids + row->depth);
+        uint64_t rss = bench_peak_rss();
+        if (rss > row->rss) row->rss = rss;
+        double after = read_now(b);
+        if (i) row->read[i - 1] = after > before ? after : before;
+        before = after;
         if (!i) continue;
         row->seconds[i - 1] = seconds;
         row->tps[i - 1] = (double)row->n / seconds;
     }
     cli_progress_end(&watch.bar, (uint64_t)(row->n * (b->repetitions + 1)));
-    row->rss = bench_peak_rss();
     running = NULL;
     ggl_session_free(s);
 }

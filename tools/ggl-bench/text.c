@@ -30,7 +30,8 @@ struct bench_result bench_evaluate(const struct bench *b, const struct bench_row
     r.bytes = (double)(row->cost.weight_bytes + row->cost.cache_bytes) / n;
     r.macs = (double)row->cost.weight_macs / n;
     r.bandwidth = r.bytes * r.tps;
-    r.bandwidth_share = r.bandwidth / b->peak.read_bytes_per_s;
+    r.read = bench_mean(row->read, b->repetitions);
+    r.bandwidth_share = r.bandwidth / r.read;
     r.rate = r.macs * r.tps;
     r.rate_share = r.rate / b->peak.int8_macs_per_s;
     snprintf(r.test, sizeof(r.test), "%s%lld", row->decode ? "tg" : "pp", (long long)row->n);
