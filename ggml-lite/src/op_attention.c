@@ -7,9 +7,11 @@
 #include <math.h>
 #include <string.h>
 
+/* Of a thread's scratch: a tile of rows (as floats, or as BF16 twice), the sums of the heads, queries in BF16. */
 static int64_t attention_floats(const struct ggl_attention *a)
 {
-    return ((int64_t)GGL_ATTENTION_TILE + a->n_head) * a->n_dim + 2 * (int64_t)a->n_head;
+    int64_t q = a->bf16 ? (int64_t)a->n_head * a->n_dim / 2 : 0;
+    return (((int64_t)GGL_ATTENTION_TILE + a->n_head) * a->n_dim + 2 * (int64_t)a->n_head + q + 15) & ~(int64_t)15;
 }
 
 static uint64_t attention_scratch(const struct ggl_node *node, int64_t n_tokens, int nth)
@@ -54,6 +56,23 @@ static const uint8_t *visible_row(const struct visible *v, int64_t i)
     return t >= 0 ? v->node->src[1]->data + t * v->node->src[1]->width : ggl_ring_row(a->ring, pos);
 }
 
+static void float_tile(const struct visible *v, struct ggl_attention_state *s, const float *q, int64_t first, int n, float *rows)
+{
+    const struct ggl_kernels *k = v->run->k;
+    for (int j = 0; j < n; j++)
+        k->decode_cache(&v->node->p.attention.format, visible_row(v, first + j), rows + (int64_t)j * s->n_dim);
+    k->attention_tile(k, s, q, rows, n);
+}
+
+static void bf16_tile(const struct visible *v, struct ggl_attention_state *s, const uint16_t *q, int64_t first, int n, float *rows)
+{
+    const uint8_t *visible[GGL_ATTENTION_TILE];
+    uint16_t *keys = (uint16_t *)(void *)rows, *values = keys + ggl_attention_pack_values(s->n_dim);
+    for (int j = 0; j < n; j++) visible[j] = visible_row(v, first + j);
+    v->run->k->attention_pack(&v->node->p.attention.format, visible, n, keys, values);
+    v->run->k->attention_tile_bf16(s, q, keys, values, n);
+}
+
 static void attend(const struct ggl_node *node, const struct ggl_run *run, int64_t t, int head, int n_head)
 {
     const struct ggl_attention *a = &node->p.attention;
@@ -62,11 +81,13 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
     struct ggl_attention_state s = {n_head, a->n_dim, (float)(1.0 / sqrt((double)a->n_dim)), acc, max, max + a->n_head};
     struct visible v = visible_rows(node, run, t);
     const float *q = ggl_f32_row(node->src[0], t) + (int64_t)head * a->n_dim;
+    uint16_t *q16 = (uint16_t *)(void *)(max + 2 * (int64_t)a->n_head);
+    if (a->bf16) run->k->act_bf16(q, (int64_t)n_head * a->n_dim, q16);
     run->k->attention_begin(&s);
     for (int64_t i = 0; i < v.n_rows && !ggl_run_cancelled(run); i += GGL_ATTENTION_TILE) {
         int n = (int)(v.n_rows - i < GGL_ATTENTION_TILE ? v.n_rows - i : GGL_ATTENTION_TILE);
-        for (int j = 0; j < n; j++) run->k->decode_cache(&a->format, visible_row(&v, i + j), rows + (int64_t)j * a->n_dim);
-        run->k->attention_tile(run->k, &s, q, rows, n);
+        if (a->bf16) bf16_tile(&v, &s, q16, i, n, rows);
+        else float_tile(&v, &s, q, i, n, rows);
     }
     run->k->attention_end(&s, a->sinks + head, ggl_f32_out(node, t) + (int64_t)head * a->n_dim);
 }
@@ -92,6 +113,7 @@ struct ggl_node *ggl_attention(struct ggl_graph *g, struct ggl_node *q, struct g
     if (q->width != (int64_t)a->n_head * a->n_dim || rows->elem != GGL_ELEM_U8 ||
         rows->width != (int64_t)a->format.bytes || a->window < 1 || (a->ratio && (!entries || !a->entries)))
         return ggl_graph_refuse(g, "attention", "shapes");
+    if (a->bf16 && a->n_dim % 2) return ggl_graph_refuse(g, "attention", "BF16 needs an even number of dimensions");
     struct ggl_node *node = ggl_node_new(g, &op_attention, GGL_ELEM_F32, q->width, 4,
                                          (struct ggl_node *[]){q, rows, selected, entries});
     if (!node) return NULL;

@@ -179,6 +179,7 @@ struct ggl_attention {
     struct ggl_row_format format;
     const struct ggl_row_ring *ring;  /* rows of earlier runs */
     const struct ggl_row_list *entries; /* compressed rows, when ratio > 0 */
+    bool bf16;                        /* queries and weights are rounded to BF16, for speed; n_dim even */
 };
 
 /* One shared KV row a position, n_head queries: softmax over the last `window` positions (itself included), the

@@ -38,4 +38,28 @@ static inline float ggl_add_lanes16(__m512 acc)
     return _mm_cvtss_f32(_mm_add_ss(v2, _mm_movehdup_ps(v2)));
 }
 
+/* p[i], lane j -> p[j], lane i. */
+static inline void ggl_transpose16(__m512 p[16])
+{
+    __m512 a[16], b[16];
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_unpacklo_ps(p[i], p[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps(p[i], p[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        b[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[i]), _mm512_castps_pd(a[i + 2])));
+        b[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[i]), _mm512_castps_pd(a[i + 2])));
+        b[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[i + 1]), _mm512_castps_pd(a[i + 3])));
+        b[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[i + 1]), _mm512_castps_pd(a[i + 3])));
+    }
+    for (int i = 0; i < 4; i++) { /* b[4k + i], 128-bit lane q: elements 4q + i of p[4k .. 4k + 3] */
+        __m512 s0 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0x44), s1 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0xee);
+        __m512 s2 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0x44), s3 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0xee);
+        p[i] = _mm512_shuffle_f32x4(s0, s2, 0x88);
+        p[4 + i] = _mm512_shuffle_f32x4(s0, s2, 0xdd);
+        p[8 + i] = _mm512_shuffle_f32x4(s1, s3, 0x88);
+        p[12 + i] = _mm512_shuffle_f32x4(s1, s3, 0xdd);
+    }
+}
+
 #endif

@@ -11,6 +11,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/math/x86_avx512.h"
+
 enum { ROWS = 16, BLOCK = 32, BLOCK_BYTES = 17, BATCH = 16, MAX_BATCHES = 32 };
 
 /* What 16 blocks of a row are multiplied with: vector i has blocks i, i + 4, i + 8 and i + 12. */
@@ -83,30 +85,6 @@ static inline __m512 multiply(const uint8_t *blocks, const struct batch *x, __m5
     return _mm512_mul_ps(dot, _mm512_mul_ps(half_scales(blocks), x->scale));
 }
 
-/* 16 x 16: p[row], lane b -> p[b], lane row. */
-static inline void turn(__m512 p[ROWS])
-{
-    __m512 a[ROWS], b[ROWS];
-    for (int i = 0; i < ROWS; i += 2) {
-        a[i] = _mm512_unpacklo_ps(p[i], p[i + 1]);
-        a[i + 1] = _mm512_unpackhi_ps(p[i], p[i + 1]);
-    }
-    for (int i = 0; i < ROWS; i += 4) {
-        b[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[i]), _mm512_castps_pd(a[i + 2])));
-        b[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[i]), _mm512_castps_pd(a[i + 2])));
-        b[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[i + 1]), _mm512_castps_pd(a[i + 3])));
-        b[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[i + 1]), _mm512_castps_pd(a[i + 3])));
-    }
-    for (int i = 0; i < 4; i++) { /* b[4k + i]: rows 4k .. 4k + 3, lane q: block 4q + i */
-        __m512 s0 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0x44), s1 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0xee);
-        __m512 s2 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0x44), s3 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0xee);
-        p[i] = _mm512_shuffle_f32x4(s0, s2, 0x88);
-        p[4 + i] = _mm512_shuffle_f32x4(s0, s2, 0xdd);
-        p[8 + i] = _mm512_shuffle_f32x4(s1, s3, 0x88);
-        p[12 + i] = _mm512_shuffle_f32x4(s1, s3, 0xdd);
-    }
-}
-
 void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
     /* 12 + twice the value of a nibble, four times over, so that the two bits above an index do not matter. */
@@ -125,7 +103,7 @@ void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, in
                 products[g][r] = multiply(rows + g * BATCH * BLOCK_BYTES, &batches[g], table);
         __m512 sum = _mm512_setzero_ps();
         for (int64_t g = 0; g < n_batches; g++) {
-            turn(products[g]);
+            ggl_transpose16(products[g]);
             for (int b = 0; b < BATCH; b++) sum = _mm512_add_ps(sum, products[g][b]);
         }
         _mm512_storeu_ps(y + first, sum);
