@@ -40,6 +40,7 @@
 #include "kernels/mul_mat/mul_mat.h"
 #include "kernels/mxfp4/mxfp4.h"
 #include "kernels/panel/panel.h"
+#include "kernels/panel_expand/panel_expand.h"
 #include "kernels/peak/peak.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
@@ -78,6 +79,7 @@ struct ggl_kernels {
     ggl_act_q8_fn *act_q8;
     ggl_act_bf16_fn *act_bf16;
     ggl_panel_mul_fn *panel_mul;
+    ggl_panel_expand_fn *panel_expand;
     ggl_kquant_mul_fn *kquant_mul;
     ggl_kquant_expand_fn *kquant_expand;
     ggl_mxfp4_rows_fn *mxfp4_rows;

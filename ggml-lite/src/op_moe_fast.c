@@ -1,7 +1,7 @@
 /*
- * The mixture of experts with int8 activations, for experts in MXFP4 and the types of
- * kernels/kquant (GGUF) or FP4 (checkpoint directories), computed from where they are
- * mapped.
+ * The mixture of experts with int8 activations, for experts in MXFP4, Q8_0, Q4_0,
+ * IQ4_NL and the types of kernels/kquant (GGUF) or FP4 (checkpoint directories), computed
+ * from where they are mapped.
  *
  * Rows of an expert are taken in groups.  For one or two tokens those of MXFP4 are
  * multiplied from the file's blocks, 16 at a time; in every other case they are unpacked
@@ -38,7 +38,7 @@ static uint64_t carve(const struct ggl_node *node, int64_t n_tokens, int nth, in
     uint64_t x = at, act_q = x + (uint64_t)(n_tokens * ggl_act_q8_bytes(n_embd));
     uint64_t act = act_q + pairs * (uint64_t)ggl_act_q8_bytes(n_ff), threads = act + round64(pairs * (uint64_t)n_ff * 4);
     uint64_t few = (uint64_t)FEW * FEW_GROUP, many = (uint64_t)n_tokens * GROUP, tile = round64(2 * (few > many ? few : many) * 4);
-    uint64_t panel = (uint64_t)ggl_panel_bytes(GGL_PANEL_X8, widest) * (GROUP / ROWS); /* no kquant panel is larger */
+    uint64_t panel = (uint64_t)ggl_panel_bytes(GGL_PANEL_X8, widest) * (GROUP / ROWS); /* no other panel is larger */
     uint64_t rows = round64((uint64_t)(widest / 32 * 17 * ROWS) + 64);
     if (s) {
         uint8_t *mine = base + threads + (uint64_t)ith * (tile + panel + rows);
@@ -73,16 +73,21 @@ static const uint8_t *mxfp4_rows(const struct ggl_tensor *w, int64_t slice, int6
     return buffer;
 }
 
-/* As multiply, for types of kernels/kquant. */
-static void multiply_kquant(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_kquant_format *f,
-                            const struct ggl_tensor *w, int64_t slice, int64_t row, int n_rows, const int8_t *x,
-                            const int32_t *index, int64_t n, float *y, int64_t y_stride)
+/* As multiply, for types that are always unpacked: into panels of one kind (kquant) or the other (format). */
+static void multiply_unpacked(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_kquant_format *kquant,
+                              const struct ggl_panel_format *format, const struct ggl_tensor *w, int64_t slice, int64_t row,
+                              int n_rows, const int8_t *x, const int32_t *index, int64_t n, float *y, int64_t y_stride)
 {
-    const uint8_t *rows = ggl_tensor_slice(w, slice) + (uint64_t)row * w->row_bytes;
-    for (int r = 0; r < n_rows; r += ROWS)
-        run->k->kquant_expand(f, rows + (uint64_t)r * w->row_bytes, (int64_t)w->row_bytes, ROWS, w->ne[0],
-                              s->panel + r / ROWS * ggl_kquant_panel_bytes(f, w->ne[0]));
-    run->k->kquant_mul(f, s->panel, w->ne[0], x, ggl_act_q8_bytes(w->ne[0]), index, n, y, y_stride, n_rows);
+    const int64_t n_in = w->ne[0], row_bytes = (int64_t)w->row_bytes, stride = ggl_act_q8_bytes(n_in);
+    const int64_t panel_bytes = kquant ? ggl_kquant_panel_bytes(kquant, n_in) : ggl_panel_bytes(format->kind, n_in);
+    const uint8_t *rows = ggl_tensor_slice(w, slice) + row * row_bytes;
+    for (int r = 0; r < n_rows; r += ROWS) {
+        uint8_t *panel = s->panel + r / ROWS * panel_bytes;
+        if (kquant) run->k->kquant_expand(kquant, rows + r * row_bytes, row_bytes, ROWS, n_in, panel);
+        else run->k->panel_expand(w->type, rows + r * row_bytes, row_bytes, ROWS, n_in, panel);
+    }
+    if (kquant) run->k->kquant_mul(kquant, s->panel, n_in, x, stride, index, n, y, y_stride, n_rows);
+    else run->k->panel_mul(format, s->panel, n_in, x, stride, index, n, y, y_stride, n_rows);
 }
 
 /* Rows that are taken at a time for n tokens: where they are multiplied in place, more, so that the memory is read in
@@ -99,8 +104,9 @@ static void multiply(const struct ggl_run *run, const struct fast_scratch *s, co
 {
     static const struct ggl_panel_format format = {GGL_PANEL_X8, GGL_MXFP4_BIAS, NULL};
     const struct ggl_kquant_format *kquant = ggl_kquant_format(w->type);
-    if (kquant) {
-        multiply_kquant(run, s, kquant, w, slice, row, n_rows, x, index, n, y, y_stride);
+    const struct ggl_panel_format *unpacked = ggl_panel_format(w->type);
+    if (kquant || unpacked) {
+        multiply_unpacked(run, s, kquant, unpacked, w, slice, row, n_rows, x, index, n, y, y_stride);
         return;
     }
     int64_t row_bytes, stride = ggl_act_q8_bytes(w->ne[0]), panel_bytes = ggl_panel_bytes(GGL_PANEL_X8, w->ne[0]);
@@ -204,7 +210,7 @@ static bool suits(const struct ggl_tensor *w)
 {
     if (w->ne[1] % ROWS) return false;
     if (ggl_kquant_format(w->type)) return w->ne[0] % GGL_KQUANT_BLOCK == 0;
-    return (w->type == GGL_TYPE_MXFP4 || w->type == GGL_TYPE_FP4) && w->ne[0] % 32 == 0;
+    return (w->type == GGL_TYPE_MXFP4 || w->type == GGL_TYPE_FP4 || ggl_panel_format(w->type)) && w->ne[0] % 32 == 0;
 }
 
 struct ggl_node *ggl_moe_fast(struct ggl_graph *g, struct ggl_node *x, struct ggl_node *experts, struct ggl_node *gains,

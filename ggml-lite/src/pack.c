@@ -15,44 +15,30 @@
 
 enum { ROWS = 16, BLOCK = 32, HUGE_PAGE = 2 << 20 };
 
-/* Weights of a 4-bit code plus a bias that makes them unsigned. */
-static const uint8_t table_q4_0[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-static const uint8_t table_iq4_nl[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 152, 165, 180, 196, 216, 240};
+/* The levels of INT4 plus a bias that makes them unsigned. */
+static const uint8_t levels_int4[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 152, 165, 180, 196, 216, 240};
 
 /* Which form a type has; false: none. */
 static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
 {
-    switch (w->type) {
-    case GGL_TYPE_FP8: p->fp8 = true; return w->ne[0] % 4 == 0;
-    case GGL_TYPE_Q8_0: p->format = (struct ggl_panel_format){GGL_PANEL_Q8, 128, NULL}; break;
-    case GGL_TYPE_Q4_0: p->format = (struct ggl_panel_format){GGL_PANEL_T4, 8, table_q4_0}; break;
-    case GGL_TYPE_IQ4_NL: p->format = (struct ggl_panel_format){GGL_PANEL_T4, 127, table_iq4_nl}; break;
-    case GGL_TYPE_INT4: p->format = (struct ggl_panel_format){GGL_PANEL_I4, 127, table_iq4_nl}; break;
-    default: p->kquant = ggl_kquant_format(w->type); return p->kquant && w->ne[0] % GGL_KQUANT_BLOCK == 0;
-    }
+    const struct ggl_panel_format *format = ggl_panel_format(w->type);
+    p->fp8 = w->type == GGL_TYPE_FP8;
+    p->kquant = ggl_kquant_format(w->type);
+    if (p->fp8) return w->ne[0] % 4 == 0;
+    if (p->kquant) return w->ne[0] % GGL_KQUANT_BLOCK == 0;
+    if (w->type == GGL_TYPE_INT4) p->format = (struct ggl_panel_format){GGL_PANEL_I4, 127, levels_int4};
+    else if (format) p->format = *format;
+    else return false;
     return w->ne[0] % BLOCK == 0;
 }
 
-/* One block of one row into its panel; rows past the end of the matrix stay zero. */
-static void pack_block(const struct ggl_packed *p, const uint8_t *block, int row, uint8_t *out)
+/* Rows past the end of the matrix are zeros. */
+static void pack_rows_panel(const struct ggl_kernels *k, const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
 {
-    memcpy(out + 2 * row, block, 2);
-    if (p->format.kind == GGL_PANEL_Q8) {
-        for (int i = 0; i < BLOCK; i++) out[32 + i / 4 * 64 + 4 * row + i % 4] = block[2 + i] ^ 0x80;
-    } else { /* byte j holds inputs j and j + 16, in the file as here */
-        for (int i = 0; i < 16; i++) out[32 + i / 4 * 64 + 4 * row + i % 4] = block[2 + i];
-    }
-}
-
-static void pack_integer_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
-{
-    const uint32_t file_block = ggl_type_info(w->type)->block_bytes;
-    int64_t block_bytes = ggl_panel_block_bytes(p->format.kind);
-    memset(out, 0, p->panel_bytes);
-    for (int r = 0; r < ROWS && panel * ROWS + r < p->n_out; r++) {
-        const uint8_t *row = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS + r) * w->row_bytes;
-        for (int64_t b = 0; b < p->n_in / BLOCK; b++) pack_block(p, row + b * file_block, r, out + b * block_bytes);
-    }
+    const uint8_t *rows = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS) * w->row_bytes;
+    int n_rows = p->n_out - panel * ROWS < ROWS ? (int)(p->n_out - panel * ROWS) : ROWS;
+    if (p->kquant) k->kquant_expand(p->kquant, rows, (int64_t)w->row_bytes, n_rows, p->n_in, out);
+    else k->panel_expand(w->type, rows, (int64_t)w->row_bytes, n_rows, p->n_in, out);
 }
 
 /* One row of INT4 planes.  A scale that is not a number has no half with its bits: it spoils the row, as it should. */
@@ -75,13 +61,6 @@ static void pack_int4_panel(const struct ggl_packed *p, const struct ggl_tensor 
     for (int r = 0; r < ROWS && panel * ROWS + r < p->n_out; r++) pack_int4_row(p, w, panel * ROWS + r, r, out);
 }
 
-static void pack_kquant_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
-{
-    int64_t left = p->n_out - panel * ROWS;
-    const uint8_t *rows = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS) * w->row_bytes;
-    ggl_kquant_expand_ref(p->kquant, rows, (int64_t)w->row_bytes, left < ROWS ? (int)left : ROWS, p->n_in, out);
-}
-
 static void pack_fp8_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
 {
     memset(out, 0, p->panel_bytes);
@@ -102,6 +81,7 @@ static void pack_fp8_panel(const struct ggl_packed *p, const struct ggl_tensor *
 struct job {
     struct ggl_packed *p;
     const struct ggl_tensor *w;
+    struct ggl_kernels k;
 };
 
 /* The same share as of the products: a page lies on the node of the thread that first writes to it. */
@@ -113,9 +93,8 @@ static void pack_share(void *arg, int ith, int nth)
     for (int64_t i = begin; i < end; i++) {
         uint8_t *out = ggl_packed_panel(j->p, i, &unused);
         if (j->p->fp8) pack_fp8_panel(j->p, j->w, i, out);
-        else if (j->p->kquant) pack_kquant_panel(j->p, j->w, i, out);
-        else if (j->p->format.kind == GGL_PANEL_I4) pack_int4_panel(j->p, j->w, i, out);
-        else pack_integer_panel(j->p, j->w, i, out);
+        else if (j->w->type == GGL_TYPE_INT4) pack_int4_panel(j->p, j->w, i, out);
+        else pack_rows_panel(&j->k, j->p, j->w, i, out);
     }
 }
 
@@ -162,7 +141,8 @@ enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, stru
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no memory to pack it", w->name);
     }
     *p = form;
-    struct job job = {p, w};
+    struct job job = {.p = p, .w = w};
+    ggl_kernels_pick(&job.k, ggl_cpu_isa());
     enum ggl_status s = ggl_team_run(team, pack_share, &job, err);
     if (s) ggl_packed_free(p);
     else *out = p;

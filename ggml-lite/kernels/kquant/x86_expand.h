@@ -6,9 +6,8 @@
 #ifndef GGL_KERNEL_KQUANT_X86_EXPAND_H
 #define GGL_KERNEL_KQUANT_X86_EXPAND_H
 
-#include <immintrin.h>
-
 #include "kernels/kquant/unpack.h"
+#include "kernels/x86_transpose.h"
 
 struct x86_row {
     _Alignas(32) __m128i low[8]; /* of 32 inputs: nibbles, inputs k and k + 16 in one byte */
@@ -294,26 +293,6 @@ static inline void x86_unpack_iq3_s(const uint8_t *b, struct x86_row *r)
 }
 
 /* ---- to the panel */
-
-/* Eight rows of eight words -> eight vectors of one word a row. */
-static inline void x86_transpose_words(__m256i w[8])
-{
-    __m256i s[8], q[8];
-    for (int i = 0; i < 4; i++) {
-        s[2 * i] = _mm256_unpacklo_epi32(w[2 * i], w[2 * i + 1]);
-        s[2 * i + 1] = _mm256_unpackhi_epi32(w[2 * i], w[2 * i + 1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        for (int j = 0; j < 2; j++) {
-            q[4 * i + 2 * j] = _mm256_unpacklo_epi64(s[4 * i + j], s[4 * i + 2 + j]);
-            q[4 * i + 2 * j + 1] = _mm256_unpackhi_epi64(s[4 * i + j], s[4 * i + 2 + j]);
-        }
-    }
-    for (int j = 0; j < 4; j++) {
-        w[j] = _mm256_permute2x128_si256(q[j], q[4 + j], 0x20);
-        w[4 + j] = _mm256_permute2x128_si256(q[j], q[4 + j], 0x31);
-    }
-}
 
 /* Words 8i .. 8i + 7 of eight rows; word j goes to place[j], its rows next to each other. */
 static inline void x86_put_words(const struct x86_row *rows, bool high, int i, uint8_t *const place[8])
