@@ -33,7 +33,8 @@ static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
 }
 
 /* Rows past the end of the matrix are zeros. */
-static void pack_rows_panel(const struct ggl_kernels *k, const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
+static void pack_rows_panel(const struct ggl_kernels *k, const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel,
+                            uint8_t *out)
 {
     const uint8_t *rows = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS) * w->row_bytes;
     int n_rows = p->n_out - panel * ROWS < ROWS ? (int)(p->n_out - panel * ROWS) : ROWS;

@@ -100,29 +100,36 @@ static void encode(struct ggl_tensor *t, enum ggl_type type, const char *name, i
     free(row);
 }
 
-/* Rounded activations: near the float ones, not the same, for types of every kind of panel and for rows of odd lengths. */
+/* Rounded activations: near the float ones, not the same, for types of every kind of panel and for the shortest rows of
+ * each. */
 static void fast_is_near(void **unused)
 {
     (void)unused;
-    static const enum ggl_type types[] = {GGL_TYPE_Q8_0, GGL_TYPE_Q4_0, GGL_TYPE_MXFP4};
-    enum { N = 96, M = 160 };
-    static float x[TOKENS * N], exact[TOKENS * N], fast[TOKENS * N], again[TOKENS * N];
-    for (size_t k = 0; k < sizeof(types) / sizeof(types[0]); k++) {
+    static const struct {
+        enum ggl_type type;
+        int n, m;
+    } cases[] = {{GGL_TYPE_Q8_0, 96, 160},  {GGL_TYPE_Q4_0, 96, 160},  {GGL_TYPE_MXFP4, 96, 160},
+                 {GGL_TYPE_Q4_1, 256, 512}, {GGL_TYPE_Q5_0, 512, 256}, {GGL_TYPE_Q5_1, 256, 512}};
+    enum { MOST = 512 };
+    static float x[TOKENS * MOST], exact[TOKENS * MOST], fast[TOKENS * MOST], again[TOKENS * MOST];
+    for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+        const int n = cases[k].n, m = cases[k].m;
         struct ggl_tensor w[3];
         double error = 0, power = 0;
-        encode(&w[0], types[k], "gate", N, M);
-        encode(&w[1], types[k], "up", N, M);
-        encode(&w[2], types[k], "down", M, N);
-        for (int i = 0; i < TOKENS * N; i++) x[i] = (float)(draw() % 2001) / 1000.0f - 1.0f;
+        encode(&w[0], cases[k].type, "gate", n, m);
+        encode(&w[1], cases[k].type, "up", n, m);
+        encode(&w[2], cases[k].type, "down", m, n);
+        for (int i = 0; i < TOKENS * n; i++) x[i] = (float)(draw() % 2001) / 1000.0f - 1.0f;
         run(ggl_moe, 1, w, x, exact);
         run(ggl_moe_fast, 1, w, x, fast);
         run(ggl_moe_fast, 3, w, x, again);
         assert_memory_equal(fast, again, sizeof(fast));
-        for (int i = 0; i < TOKENS * N; i++) {
+        for (int i = 0; i < TOKENS * n; i++) {
             error += ((double)fast[i] - (double)exact[i]) * ((double)fast[i] - (double)exact[i]);
             power += (double)exact[i] * (double)exact[i];
         }
-        if (!(error / power > 1e-7 && error / power < 1e-3)) fail_msg("%s: NMSE %g", ggl_type_info((uint32_t)types[k])->name, error / power);
+        if (!(error / power > 1e-7 && error / power < 1e-3))
+            fail_msg("%s: NMSE %g", ggl_type_info((uint32_t)cases[k].type)->name, error / power);
         for (int i = 0; i < 3; i++) free((void *)(uintptr_t)w[i].data);
     }
 }

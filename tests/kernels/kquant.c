@@ -9,11 +9,12 @@
 
 #include "support/random_weight.h"
 
-enum { ROWS = 16, BLOCK = 256, N_TYPES = 13, EXTRA = 2 };
+enum { ROWS = 16, BLOCK = 256, N_TYPES = 16, EXTRA = 2 };
 
 static const enum ggl_type types[N_TYPES] = {
     GGL_TYPE_Q2_K,  GGL_TYPE_Q3_K,    GGL_TYPE_Q4_K,  GGL_TYPE_Q5_K,   GGL_TYPE_Q6_K,    GGL_TYPE_IQ4_XS, GGL_TYPE_IQ3_S,
     GGL_TYPE_IQ3_XXS, GGL_TYPE_IQ2_S, GGL_TYPE_IQ2_XS, GGL_TYPE_IQ2_XXS, GGL_TYPE_IQ1_M, GGL_TYPE_IQ1_S,
+    GGL_TYPE_Q4_1,  GGL_TYPE_Q5_0,    GGL_TYPE_Q5_1,
 };
 
 /* ---- a panel by the words of kquant.h */
@@ -34,10 +35,16 @@ static struct weight weight_at(const struct ggl_kquant_format *f, const uint8_t 
     const int in_block = (int)(i % BLOCK), parts = 8 * f->parts, part = in_block / (BLOCK / parts), j = in_block % 32;
     const uint8_t *block = panel + i / BLOCK * ggl_kquant_panel_bytes(f, BLOCK);
     const uint8_t *scales = block + (f->mins ? 128 : 64), *mins = scales + 16 * parts;
-    const uint8_t *codes = block + (f->mins ? 128 + 32 * parts : 64 + 16 * parts) + in_block / 32 * (f->bits == 6 ? 384 : 256);
+    const int head = f->each ? 512 : 64 + 16 * parts;
+    const uint8_t *codes = block + (f->mins ? 2 : 1) * head + in_block / 32 * (f->bits == 6 ? 384 : 256);
     int code = codes[j % 16 / 4 * 64 + 4 * row + j % 4] >> (j < 16 ? 0 : 4) & 15;
     if (f->bits == 6) code += (codes[256 + j / 16 * 64 + 4 * row + j % 4] >> 2 * (j % 16 / 4) & 3) * 16;
     else code = f->table[code];
+    if (f->each) {
+        const uint8_t *d = block + in_block / 32 * 64;
+        double value = (double)float_at(d, row) * (code - f->bias), less = f->mins ? (double)float_at(d + 512, row) : 0;
+        return (struct weight){value - less, fabs(value) + fabs(less)};
+    }
     double w = (double)float_at(block, row) * (int8_t)scales[16 * part + row] * (code - f->bias);
     double min = f->mins ? (double)float_at(block + 64, row) * mins[16 * part + row] : 0;
     if (code > f->most) ck_fail("value %d of %s", code, ggl_type_info((uint32_t)f->type)->name);
@@ -168,7 +175,7 @@ static void without_minima(MUL_ARGUMENTS)
 {
     MUL();
     struct ggl_kquant_format other = *f;
-    if (!f->mins) return;
+    if (!f->mins || f->each) return;
     other.mins = false; /* and so takes minima for codes */
     ggl_kquant_mul_ref(&other, panel, n, x, x_stride, index, n_tokens, y, y_stride, n_rows);
 }

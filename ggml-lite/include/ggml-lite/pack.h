@@ -8,7 +8,8 @@
  *
  * What a product computes depends on the weight's type alone:
  *   Q8_0, MXFP4, FP4, Q4_0, IQ4_NL, INT4   activations as int8 in blocks of 32 (kernels/panel/panel.h)
- *   Q2_K .. Q6_K, IQ1 .. IQ4_XS            the same (kernels/kquant/kquant.h)
+ *   Q2_K .. Q6_K, IQ1 .. IQ4_XS,           the same (kernels/kquant/kquant.h); rows of a multiple of 256
+ *   Q4_1, Q5_0, Q5_1
  *   FP8                                    activations as BF16 (kernels/fp8/fp8.h)
  *
  * On a machine with several NUMA nodes, each node holds the rows that the team's threads on it read: graphs should run
@@ -38,7 +39,7 @@ GGL_API uint64_t ggl_packed_bytes(const struct ggl_packed *p);
 GGL_API struct ggl_node *ggl_linear(struct ggl_graph *g, const struct ggl_packed *w, struct ggl_node *x, int repeat);
 GGL_API struct ggl_node *ggl_linear_grouped(struct ggl_graph *g, const struct ggl_packed *w, struct ggl_node *x, int groups);
 
-/* As ggl_moe, with int8 activations for experts in MXFP4, FP4, Q8_0, Q4_0, K-quants or IQ types.  NULL source errors and
+/* As ggl_moe, with int8 activations for experts in MXFP4, FP4, Q8_0 to Q4_0, K-quants or IQ types.  NULL source errors and
  * shapes as there; experts of another type are computed by ggl_moe itself. */
 GGL_API struct ggl_node *ggl_moe_fast(struct ggl_graph *g, struct ggl_node *x, struct ggl_node *experts,
                                       struct ggl_node *gains, struct ggl_node *shared, const struct ggl_tensor *gate,

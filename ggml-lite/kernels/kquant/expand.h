@@ -20,6 +20,17 @@ static inline void kquant_put_scales(const struct ggl_kquant_format *f, const st
     }
 }
 
+static inline void kquant_put_each(const struct ggl_kquant_format *f, const struct kquant_row *rows, uint8_t *head)
+{
+    for (int r = 0; r < GGL_KQUANT_ROWS; r++) {
+        for (int b = 0; b < 8; b++) {
+            float d = ggl_f16_to_f32(rows[r].each_d[b]), min = 0.0f - ggl_f16_to_f32(rows[r].each_min[b]);
+            memcpy(head + 64 * b + 4 * r, &d, 4);
+            if (f->mins) memcpy(head + 512 + 64 * b + 4 * r, &min, 4);
+        }
+    }
+}
+
 static inline void kquant_put_codes(const struct ggl_kquant_format *f, const struct kquant_row *rows, uint8_t *codes)
 {
     for (int b = 0; b < 8; b++, codes += ggl_kquant_code_bytes(f)) {
@@ -37,7 +48,8 @@ static inline void kquant_expand(const struct ggl_kquant_format *f, const uint8_
     memset(unpacked, 0, sizeof(unpacked)); /* formats without minima leave some of it alone */
     for (int64_t i = 0; i < n / GGL_KQUANT_BLOCK; i++) {
         kquant_unpack(f->type, rows, row_bytes, n_rows, i, unpacked);
-        kquant_put_scales(f, unpacked, panel);
+        if (f->each) kquant_put_each(f, unpacked, panel);
+        else kquant_put_scales(f, unpacked, panel);
         kquant_put_codes(f, unpacked, panel + ggl_kquant_head_bytes(f));
         panel += ggl_kquant_panel_bytes(f, GGL_KQUANT_BLOCK);
     }

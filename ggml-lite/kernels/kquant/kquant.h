@@ -19,6 +19,11 @@
  *         m = 0; for each part p in order:      m = m + (float)min[p] * ((float)(sum of p's activations) * scale_x[b])
  *         y = y + d * s, or with minima y = y + (d * s - dmin * m)
  * with each operation rounded on its own, so all levels give the same bits.  No integer passes 2^24: it is exact as float.
+ *
+ * Types of 32 weights with a minimum, or with five bits (Q4_1, Q5_0, Q5_1), are taken eight blocks at a time.  Each has a
+ * d and a minimum of its own, dmin * min in one float: 8 x 16 floats d, then as many minima, before the codes, and
+ *     s = s + (float)(integer dot product of b) * (d[b] * scale_x[b]);  m = m + min[b] * ((float)(sum) * scale_x[b])
+ *     y = y + s, or with minima y = y + (s - m)
  */
 #ifndef GGL_KERNEL_KQUANT_H
 #define GGL_KERNEL_KQUANT_H
@@ -36,6 +41,7 @@ struct ggl_kquant_format {
     uint8_t bits;      /* of a code: 4 or 6 */
     uint8_t parts;     /* of 32 inputs: 1 or 2 */
     bool mins;
+    bool each;         /* 32 inputs have a d of their own */
     uint8_t bias;      /* what is taken from a value */
     uint8_t most;      /* the largest value */
     float factor;      /* d is that of the file times this power of two */
@@ -48,7 +54,7 @@ const struct ggl_kquant_format *ggl_kquant_format(enum ggl_type type);
 /* Of one block of 16 rows before its codes, of the codes of 32 inputs, of a panel of n inputs; multiples of 64. */
 static inline int64_t ggl_kquant_head_bytes(const struct ggl_kquant_format *f)
 {
-    return (64 + 8 * f->parts * 16) * (f->mins ? 2 : 1);
+    return (f->each ? 512 : 64 + 8 * f->parts * 16) * (f->mins ? 2 : 1);
 }
 
 static inline int64_t ggl_kquant_code_bytes(const struct ggl_kquant_format *f)

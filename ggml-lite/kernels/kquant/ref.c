@@ -10,22 +10,25 @@
 #define IQ1_VALUES {9 - 7, 9 + 1, 9 + 9, 9, 9 - 9, 9 - 1, 9 + 7, 9}
 
 static const struct ggl_kquant_format formats[] = {
-    /* type, bits, parts, mins, bias, most, factor, table */
-    {GGL_TYPE_Q2_K, 4, 2, true, 0, 15, 1, NIBBLES},
-    {GGL_TYPE_Q3_K, 4, 2, false, 4, 15, 1, NIBBLES},
-    {GGL_TYPE_Q4_K, 4, 1, true, 0, 15, 1, NIBBLES},
-    {GGL_TYPE_Q5_K, 6, 1, true, 0, 63, 1, NIBBLES},
-    {GGL_TYPE_Q6_K, 6, 2, false, 32, 63, 1, NIBBLES},
-    {GGL_TYPE_IQ4_XS, 4, 1, false, 127, 240, 1,
+    /* type, bits, parts, mins, each, bias, most, factor, table */
+    {GGL_TYPE_Q4_1, 4, 1, true, true, 0, 15, 1, NIBBLES},
+    {GGL_TYPE_Q5_0, 6, 1, false, true, 16, 31, 1, NIBBLES},
+    {GGL_TYPE_Q5_1, 6, 1, true, true, 0, 31, 1, NIBBLES},
+    {GGL_TYPE_Q2_K, 4, 2, true, false, 0, 15, 1, NIBBLES},
+    {GGL_TYPE_Q3_K, 4, 2, false, false, 4, 15, 1, NIBBLES},
+    {GGL_TYPE_Q4_K, 4, 1, true, false, 0, 15, 1, NIBBLES},
+    {GGL_TYPE_Q5_K, 6, 1, true, false, 0, 63, 1, NIBBLES},
+    {GGL_TYPE_Q6_K, 6, 2, false, false, 32, 63, 1, NIBBLES},
+    {GGL_TYPE_IQ4_XS, 4, 1, false, false, 127, 240, 1,
      {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 152, 165, 180, 196, 216, 240}},
-    {GGL_TYPE_IQ3_S, 4, 1, false, 15, 30, 1, {16, 18, 20, 22, 24, 26, 28, 30, 14, 12, 10, 8, 6, 4, 2, 0}},
-    {GGL_TYPE_IQ3_XXS, 4, 1, false, 62, 124, 0.25f,
+    {GGL_TYPE_IQ3_S, 4, 1, false, false, 15, 30, 1, {16, 18, 20, 22, 24, 26, 28, 30, 14, 12, 10, 8, 6, 4, 2, 0}},
+    {GGL_TYPE_IQ3_XXS, 4, 1, false, false, 62, 124, 0.25f,
      {66, 74, 82, 90, 98, 106, 114, 124, 58, 50, 42, 34, 26, 18, 10, 0}},
-    {GGL_TYPE_IQ2_S, 4, 2, false, 43, 86, 0.125f, IQ2_VALUES},
-    {GGL_TYPE_IQ2_XS, 4, 2, false, 43, 86, 0.125f, IQ2_VALUES},
-    {GGL_TYPE_IQ2_XXS, 4, 1, false, 43, 86, 0.125f, IQ2_VALUES},
-    {GGL_TYPE_IQ1_M, 4, 2, false, 9, 18, 0.125f, IQ1_VALUES},
-    {GGL_TYPE_IQ1_S, 4, 1, false, 9, 18, 0.125f, IQ1_VALUES},
+    {GGL_TYPE_IQ2_S, 4, 2, false, false, 43, 86, 0.125f, IQ2_VALUES},
+    {GGL_TYPE_IQ2_XS, 4, 2, false, false, 43, 86, 0.125f, IQ2_VALUES},
+    {GGL_TYPE_IQ2_XXS, 4, 1, false, false, 43, 86, 0.125f, IQ2_VALUES},
+    {GGL_TYPE_IQ1_M, 4, 2, false, false, 9, 18, 0.125f, IQ1_VALUES},
+    {GGL_TYPE_IQ1_S, 4, 1, false, false, 9, 18, 0.125f, IQ1_VALUES},
 };
 
 const struct ggl_kquant_format *ggl_kquant_format(enum ggl_type type)
@@ -54,9 +57,33 @@ static int32_t value_at(const struct ggl_kquant_format *f, const uint8_t *codes,
     return code | (codes[256 + i / 16 * 64 + 4 * row + i % 4] >> 2 * (i % 16 / 4) & 3) << 4;
 }
 
+/* Eight blocks of 32 of one row. */
+static float each_sum(const struct ggl_kquant_format *f, const uint8_t *block, int row, const int8_t *a, const float *scale_x)
+{
+    const uint8_t *codes = block + ggl_kquant_head_bytes(f);
+    float s = 0, m = 0;
+    for (int b = 0; b < 8; b++, codes += ggl_kquant_code_bytes(f)) {
+        int32_t dot = 0, sum_x = 0;
+        float d, min;
+        for (int i = 0; i < 32; i++) {
+            dot += (value_at(f, codes, row, i) - f->bias) * a[32 * b + i];
+            sum_x += a[32 * b + i];
+        }
+        memcpy(&d, block + 64 * b + 4 * row, 4);
+        float scale = d * scale_x[b], product = (float)dot * scale;
+        s = s + product;
+        if (!f->mins) continue;
+        memcpy(&min, block + 512 + 64 * b + 4 * row, 4);
+        float x = (float)sum_x * scale_x[b], less = min * x;
+        m = m + less;
+    }
+    return f->mins ? s - m : s;
+}
+
 /* One block of one row. */
 static float block_sum(const struct ggl_kquant_format *f, const uint8_t *block, int row, const int8_t *a, const float *scale_x)
 {
+    if (f->each) return each_sum(f, block, row, a, scale_x);
     const uint8_t *scales = block + (f->mins ? 128 : 64), *mins = scales + 8 * f->parts * 16;
     const uint8_t *codes = block + ggl_kquant_head_bytes(f);
     const int width = 32 / f->parts;

@@ -16,6 +16,7 @@ struct kquant_row {
     int8_t scale[16];
     uint8_t min[16];
     uint16_t d, dmin; /* halves */
+    uint16_t each_d[8], each_min[8]; /* of types with one for 32 inputs; the minimum is what is added */
 };
 
 static inline uint16_t kquant_u16(const uint8_t *p)
@@ -293,6 +294,44 @@ static inline void kquant_unpack_iq1_m(const uint8_t *b, struct kquant_row *r)
     }
 }
 
+/* ---- eight blocks of 32 */
+
+static inline void kquant_unpack_q4_1(const uint8_t *b, struct kquant_row *r)
+{
+    for (int g = 0; g < 8; g++, b += 20) {
+        r->each_d[g] = kquant_u16(b);
+        r->each_min[g] = kquant_u16(b + 2);
+        memcpy(r->low + 4 * g, b + 4, 16);
+    }
+}
+
+/* 32 fifth bits in a word. */
+static inline void kquant_fifth_bits(uint32_t bits, uint32_t *high)
+{
+    uint64_t c[4];
+    for (int l = 0; l < 4; l++) c[l] = kquant_bits(bits >> 8 * l & 255);
+    kquant_high((const uint8_t *)c, 0, 0x01010101u, high);
+}
+
+static inline void kquant_unpack_q5_0(const uint8_t *b, struct kquant_row *r)
+{
+    for (int g = 0; g < 8; g++, b += 22) {
+        r->each_d[g] = kquant_u16(b);
+        kquant_fifth_bits(kquant_u32(b + 2), r->high + 2 * g);
+        memcpy(r->low + 4 * g, b + 6, 16);
+    }
+}
+
+static inline void kquant_unpack_q5_1(const uint8_t *b, struct kquant_row *r)
+{
+    for (int g = 0; g < 8; g++, b += 24) {
+        r->each_d[g] = kquant_u16(b);
+        r->each_min[g] = kquant_u16(b + 2);
+        kquant_fifth_bits(kquant_u32(b + 4), r->high + 2 * g);
+        memcpy(r->low + 4 * g, b + 8, 16);
+    }
+}
+
 /* Block i of n_rows rows; what is behind them is zeros. */
 #define KQUANT_UNPACK(name, bytes)                                                                                     \
     for (int r = 0; r < n_rows; r++) kquant_unpack_##name(rows + r * row_bytes + i * (bytes), &out[r]);                \
@@ -303,6 +342,9 @@ static inline void kquant_unpack(enum ggl_type type, const uint8_t *rows, int64_
 {
     if (n_rows < GGL_KQUANT_ROWS) memset(out + n_rows, 0, (size_t)(GGL_KQUANT_ROWS - n_rows) * sizeof(*out));
     switch (type) {
+    case GGL_TYPE_Q4_1: KQUANT_UNPACK(q4_1, 8 * 20);
+    case GGL_TYPE_Q5_0: KQUANT_UNPACK(q5_0, 8 * 22);
+    case GGL_TYPE_Q5_1: KQUANT_UNPACK(q5_1, 8 * 24);
     case GGL_TYPE_Q2_K: KQUANT_UNPACK(q2_k, 84);
     case GGL_TYPE_Q3_K: KQUANT_UNPACK(q3_k, 110);
     case GGL_TYPE_Q4_K: KQUANT_UNPACK(q4_k, 144);

@@ -18,7 +18,7 @@ struct tile {
 
 struct shape {
     int bits, parts;
-    bool mins, large; /* large: values above 128 */
+    bool mins, large, each; /* large: values above 128 */
 };
 
 static inline __m256i broadcast4(const int8_t *p)
@@ -81,7 +81,8 @@ static inline __attribute__((always_inline)) void run_block(const struct ggl_kqu
                                                             const struct tile *x, const int n, __m256 *s, __m256 *m)
 {
     __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table));
-    const int parts = shape.parts, head = (64 + 128 * parts) * (shape.mins ? 2 : 1), code_bytes = shape.bits == 6 ? 384 : 256;
+    const int parts = shape.parts, code_bytes = shape.bits == 6 ? 384 : 256;
+    const int head = (shape.each ? 512 : 64 + 128 * parts) * (shape.mins ? 2 : 1);
     const uint8_t *scales = block + (shape.mins ? 128 : 64) + 8 * half, *mins = scales + 128 * parts;
     const uint8_t *codes = block + head + 32 * half;
     const int32_t bias = shape.large ? 0 : f->bias;
@@ -92,7 +93,7 @@ static inline __attribute__((always_inline)) void run_block(const struct ggl_kqu
         __m256i sum[TOKENS];
         for (int t = 0; t < n; t++) sum[t] = _mm256_setzero_si256();
         for (int p = 0; p < parts; p++) {
-            __m256i dot[TOKENS], scale = _mm256_cvtepi8_epi32(load8(scales + 16 * (parts * b + p)));
+            __m256i dot[TOKENS];
             for (int t = 0; t < n; t++) {
                 int32_t sum_x = parts == 1 ? x->sums[t][at] : p ? x->sums[t][at] - x->halves[t][at] : x->halves[t][at];
                 dot[t] = _mm256_set1_epi32(-bias * sum_x);
@@ -103,6 +104,18 @@ static inline __attribute__((always_inline)) void run_block(const struct ggl_kqu
                     dot[t] = add_products(shape.large, small, dot[t], w0, w1, broadcast4(x->codes[t] + 32 * at + 4 * j),
                                           broadcast4(x->codes[t] + 32 * at + 4 * j + 4));
             }
+            if (shape.each) {
+                __m256 d = load_floats(block + 64 * b + 32 * half);
+                __m256 min = shape.mins ? load_floats(block + 512 + 64 * b + 32 * half) : d;
+                for (int t = 0; t < n; t++) {
+                    const float scale = x->scales[t][at];
+                    s[t] = _mm256_add_ps(s[t], _mm256_mul_ps(_mm256_cvtepi32_ps(dot[t]), _mm256_mul_ps(d, _mm256_set1_ps(scale))));
+                    if (!shape.mins) continue;
+                    m[t] = _mm256_add_ps(m[t], _mm256_mul_ps(min, _mm256_set1_ps((float)x->sums[t][at] * scale)));
+                }
+                continue;
+            }
+            __m256i scale = _mm256_cvtepi8_epi32(load8(scales + 16 * (parts * b + p)));
             for (int t = 0; t < n; t++) sum[t] = _mm256_add_epi32(sum[t], _mm256_mullo_epi32(dot[t], scale));
             if (!shape.mins) continue;
             __m256 min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load8(mins + 16 * (parts * b + p))));
@@ -111,7 +124,7 @@ static inline __attribute__((always_inline)) void run_block(const struct ggl_kqu
                 m[t] = _mm256_add_ps(m[t], _mm256_mul_ps(min, _mm256_set1_ps((float)sum_x * x->scales[t][at])));
             }
         }
-        for (int t = 0; t < n; t++)
+        for (int t = 0; t < n && !shape.each; t++)
             s[t] = _mm256_add_ps(s[t], _mm256_mul_ps(_mm256_cvtepi32_ps(sum[t]), _mm256_set1_ps(x->scales[t][at])));
     }
 }
@@ -127,8 +140,9 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_kqua
             __m256 s[TOKENS], m[TOKENS], d = load_floats(panel + 32 * half);
             run_block(f, shape, small, panel, half, i, x, n, s, m);
             for (int t = 0; t < n; t++) {
-                __m256 part = _mm256_mul_ps(d, s[t]);
-                if (shape.mins) part = _mm256_sub_ps(part, _mm256_mul_ps(load_floats(panel + 64 + 32 * half), m[t]));
+                __m256 part = shape.each ? s[t] : _mm256_mul_ps(d, s[t]);
+                if (shape.each && shape.mins) part = _mm256_sub_ps(s[t], m[t]);
+                else if (shape.mins) part = _mm256_sub_ps(part, _mm256_mul_ps(load_floats(panel + 64 + 32 * half), m[t]));
                 y[t][half] = _mm256_add_ps(y[t][half], part);
             }
         }
@@ -146,19 +160,23 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_kqua
         else run_tile(f, shape, panel, n_blocks, x, 4, y);                                                             \
     }
 
-RUN(4_1, 4, 1, false, false)
-RUN(4_1_large, 4, 1, false, true)
-RUN(4_1_min, 4, 1, true, false)
-RUN(4_2, 4, 2, false, false)
-RUN(4_2_min, 4, 2, true, false)
-RUN(6_1_min, 6, 1, true, false)
-RUN(6_2, 6, 2, false, false)
+RUN(4_1, 4, 1, false, false, false)
+RUN(4_1_large, 4, 1, false, true, false)
+RUN(4_1_min, 4, 1, true, false, false)
+RUN(4_2, 4, 2, false, false, false)
+RUN(4_2_min, 4, 2, true, false, false)
+RUN(6_1_min, 6, 1, true, false, false)
+RUN(6_2, 6, 2, false, false, false)
+RUN(4_each_min, 4, 1, true, false, true)
+RUN(6_each, 6, 1, false, false, true)
+RUN(6_each_min, 6, 1, true, false, true)
 
 typedef void run_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
                     __m256 y[TOKENS][2]);
 
 static run_fn *choose(const struct ggl_kquant_format *f)
 {
+    if (f->each) return f->bits == 4 ? run_4_each_min : f->mins ? run_6_each_min : run_6_each;
     if (f->bits == 6) return f->parts == 1 ? run_6_1_min : run_6_2;
     if (f->parts == 1) return f->mins ? run_4_1_min : f->most > 128 ? run_4_1_large : run_4_1;
     return f->mins ? run_4_2_min : run_4_2;
@@ -223,6 +241,6 @@ void ggl_kquant_expand_avx2(const struct ggl_kquant_format *f, const uint8_t *ro
     case GGL_TYPE_IQ2_XXS: X86_EXPAND(iq2_xxs, 66, 0);
     case GGL_TYPE_IQ1_M: X86_EXPAND(iq1_m, 56, -1);
     case GGL_TYPE_IQ1_S: X86_EXPAND(iq1_s, 50, 0);
-    default: break;
+    default: ggl_kquant_expand_ref(f, rows, row_bytes, n_rows, n, panel); break; /* blocks of 32 */
     }
 }

@@ -18,7 +18,7 @@ struct tile {
 /* What a specialised tile knows of its format. */
 struct shape {
     int bits, parts;
-    bool mins;
+    bool mins, each;
 };
 
 static inline __m512i broadcast4(const int8_t *p)
@@ -74,7 +74,8 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_kqua
                                                            const int n, __m512 *y)
 {
     const __m512i table = _mm512_broadcast_i32x4(load16(f->table));
-    const int parts = shape.parts, head = (64 + 128 * parts) * (shape.mins ? 2 : 1), code_bytes = shape.bits == 6 ? 384 : 256;
+    const int parts = shape.parts, code_bytes = shape.bits == 6 ? 384 : 256;
+    const int head = (shape.each ? 512 : 64 + 128 * parts) * (shape.mins ? 2 : 1);
     const int32_t bias = f->bias;
     for (int t = 0; t < n; t++) y[t] = _mm512_setzero_ps();
     for (int64_t i = 0; i < n_blocks; i++, panel += head + 8 * code_bytes) {
@@ -103,6 +104,15 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_kqua
                 for (int t = 0; t < n; t++)
                     dot[t] = _mm512_dpbusd_epi32(dot[t], w, broadcast4(x->codes[t] + 32 * at + 4 * j));
             }
+            if (shape.each) {
+                __m512 d = load_floats(panel + 64 * b), min = shape.mins ? load_floats(panel + 512 + 64 * b) : d;
+                for (int t = 0; t < n; t++) {
+                    __m512 scale_x = _mm512_mul_ps(d, _mm512_set1_ps(x->scales[t][at]));
+                    s[t] = _mm512_add_ps(s[t], _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), scale_x));
+                    if (shape.mins) m[t] = _mm512_add_ps(m[t], _mm512_mul_ps(min, _mm512_set1_ps(sums[t][b])));
+                }
+                continue;
+            }
             __m512i scale = _mm512_cvtepi8_epi32(load16(scales + 16 * (parts * b + parts - 1)));
             for (int t = 0; t < n; t++) {
                 dot[t] = _mm512_mullo_epi32(dot[t], scale);
@@ -116,8 +126,9 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_kqua
         }
         __m512 d = load_floats(panel);
         for (int t = 0; t < n; t++) {
-            __m512 part = _mm512_mul_ps(d, s[t]);
-            if (shape.mins) part = _mm512_sub_ps(part, _mm512_mul_ps(load_floats(panel + 64), m[t]));
+            __m512 part = shape.each ? s[t] : _mm512_mul_ps(d, s[t]);
+            if (shape.each && shape.mins) part = _mm512_sub_ps(s[t], m[t]);
+            else if (shape.mins) part = _mm512_sub_ps(part, _mm512_mul_ps(load_floats(panel + 64), m[t]));
             y[t] = _mm512_add_ps(y[t], part);
         }
     }
@@ -135,18 +146,22 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_kqua
         else run_tile(f, shape, panel, n_blocks, x, 8, y);                                                             \
     }
 
-RUN(4_1, 4, 1, false)
-RUN(4_1_min, 4, 1, true)
-RUN(4_2, 4, 2, false)
-RUN(4_2_min, 4, 2, true)
-RUN(6_1_min, 6, 1, true)
-RUN(6_2, 6, 2, false)
+RUN(4_1, 4, 1, false, false)
+RUN(4_1_min, 4, 1, true, false)
+RUN(4_2, 4, 2, false, false)
+RUN(4_2_min, 4, 2, true, false)
+RUN(6_1_min, 6, 1, true, false)
+RUN(6_2, 6, 2, false, false)
+RUN(4_each_min, 4, 1, true, true)
+RUN(6_each, 6, 1, false, true)
+RUN(6_each_min, 6, 1, true, true)
 
 typedef void run_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
                     __m512 *y);
 
 static run_fn *choose(const struct ggl_kquant_format *f)
 {
+    if (f->each) return f->bits == 4 ? run_4_each_min : f->mins ? run_6_each_min : run_6_each;
     if (f->bits == 6) return f->parts == 1 ? run_6_1_min : run_6_2;
     if (f->parts == 1) return f->mins ? run_4_1_min : run_4_1;
     return f->mins ? run_4_2_min : run_4_2;
