@@ -39,7 +39,7 @@ GGL_API uint64_t ggl_packed_bytes(const struct ggl_packed *p);
 GGL_API struct ggl_node *ggl_linear(struct ggl_graph *g, const struct ggl_packed *w, struct ggl_node *x, int repeat);
 GGL_API struct ggl_node *ggl_linear_grouped(struct ggl_graph *g, const struct ggl_packed *w, struct ggl_node *x, int groups);
 
-/* As ggl_moe, with int8 activations for experts in MXFP4, FP4, Q8_0 to Q4_0, K-quants or IQ types.  NULL source errors and
+/* As ggl_moe, with int8 activations for experts of the types above that have them, INT4 aside.  NULL source errors and
  * shapes as there; experts of another type are computed by ggl_moe itself. */
 GGL_API struct ggl_node *ggl_moe_fast(struct ggl_graph *g, struct ggl_node *x, struct ggl_node *experts,
                                       struct ggl_node *gains, struct ggl_node *shared, const struct ggl_tensor *gate,
