@@ -76,7 +76,7 @@ static void graphs_at_their_worst(void **state)
 {
     (void)state;
     check(GGL_TYPE_F32, GGL_PRECISION_F32, 71);
-    check(GGL_TYPE_Q8_0, GGL_PRECISION_FAST, 80);
+    check(GGL_TYPE_Q8_0, GGL_PRECISION_FAST, 83); /* one more a layer than with float experts: they are rounded, too */
     check(GGL_TYPE_MXFP4, GGL_PRECISION_FAST, 74);
 }
 
