@@ -14,7 +14,7 @@
 
 struct shape {
     int bits, parts;
-    bool mins;
+    bool mins, each;
 };
 
 struct values { /* 4 bits: the table without its bias; 6 bits: the bias, 16 times */
@@ -51,11 +51,24 @@ INLINE int32x4_t quad(int16x8_t eight, const int q)
     return vmovl_s16(q ? vget_high_s16(eight) : vget_low_s16(eight));
 }
 
+INLINE float32x4_t load_floats(const uint8_t *p)
+{
+    return vreinterpretq_f32_u8(vld1q_u8(p));
+}
+
+/* Four rows from head on, of 32 inputs that have a d of their own. */
+INLINE void add_each(const struct shape shape, const uint8_t *head, const int32x4_t dot, float scale_x, int32_t sum_x,
+                     float32x4_t *s, float32x4_t *m)
+{
+    *s = vaddq_f32(*s, vmulq_f32(vcvtq_f32_s32(dot), vmulq_n_f32(load_floats(head), scale_x)));
+    if (shape.mins) *m = vaddq_f32(*m, vmulq_n_f32(load_floats(head + 512), (float)sum_x * scale_x));
+}
+
 /* Eight rows of one block of n tokens: the part of the sum that scales weigh, and the one of the minima. */
 INLINE void run_block(const struct shape shape, struct values values, const uint8_t *block, const int half, int64_t i,
                       const struct tile *x, const int n, float32x4_t s[TOKENS][2], float32x4_t m[TOKENS][2])
 {
-    const int head = (64 + 128 * shape.parts) * (shape.mins ? 2 : 1), code_bytes = shape.bits == 6 ? 384 : 256;
+    const int head = (shape.each ? 512 : 64 + 128 * shape.parts) * (shape.mins ? 2 : 1), code_bytes = shape.bits == 6 ? 384 : 256;
     const uint8_t *scales = block + (shape.mins ? 128 : 64) + 8 * half, *mins = scales + 128 * shape.parts;
     const uint8_t *codes = block + head + 32 * half;
     for (int t = 0; t < n; t++)
@@ -66,9 +79,16 @@ INLINE void run_block(const struct shape shape, struct values values, const uint
         for (int t = 0; t < n; t++)
             for (int q = 0; q < 2; q++) sum[t][q] = vdupq_n_s32(0);
         for (int p = 0; p < shape.parts; p++, scales += 16, mins += 16) {
-            int16x8_t scale = vmovl_s8(vreinterpret_s8_u8(vld1_u8(scales)));
             int32x4_t dot[TOKENS][2];
             multiply(shape, codes, values, p, x, n, at, dot);
+            if (shape.each) {
+                for (int t = 0; t < n; t++)
+                    for (int q = 0; q < 2; q++)
+                        add_each(shape, block + 64 * b + 32 * half + 16 * q, dot[t][q], x->scales[t][at], x->sums[t][at], &s[t][q],
+                                 &m[t][q]);
+                continue;
+            }
+            int16x8_t scale = vmovl_s8(vreinterpret_s8_u8(vld1_u8(scales)));
             for (int t = 0; t < n; t++)
                 for (int q = 0; q < 2; q++) sum[t][q] = vmlaq_s32(sum[t][q], dot[t][q], quad(scale, q));
             if (!shape.mins) continue;
@@ -79,14 +99,9 @@ INLINE void run_block(const struct shape shape, struct values values, const uint
                     m[t][q] = vaddq_f32(m[t][q], vmulq_n_f32(vcvtq_f32_s32(quad(min, q)), (float)sum_x * x->scales[t][at]));
             }
         }
-        for (int t = 0; t < n; t++)
+        for (int t = 0; t < n && !shape.each; t++)
             for (int q = 0; q < 2; q++) s[t][q] = vaddq_f32(s[t][q], vmulq_n_f32(vcvtq_f32_s32(sum[t][q]), x->scales[t][at]));
     }
-}
-
-INLINE float32x4_t load_floats(const uint8_t *p)
-{
-    return vreinterpretq_f32_u8(vld1q_u8(p));
 }
 
 INLINE void run_tile(const struct ggl_kquant_format *f, const struct shape shape, const uint8_t *panel, int64_t n_blocks,
@@ -102,8 +117,10 @@ INLINE void run_tile(const struct ggl_kquant_format *f, const struct shape shape
             run_block(shape, values, panel, half, i, x, n, s, m);
             for (int t = 0; t < n; t++) {
                 for (int q = 0; q < 2; q++) {
-                    float32x4_t part = vmulq_f32(load_floats(panel + 32 * half + 16 * q), s[t][q]);
-                    if (shape.mins) part = vsubq_f32(part, vmulq_f32(load_floats(panel + 64 + 32 * half + 16 * q), m[t][q]));
+                    float32x4_t part = s[t][q];
+                    if (!shape.each) part = vmulq_f32(load_floats(panel + 32 * half + 16 * q), part);
+                    if (shape.each && shape.mins) part = vsubq_f32(part, m[t][q]);
+                    else if (shape.mins) part = vsubq_f32(part, vmulq_f32(load_floats(panel + 64 + 32 * half + 16 * q), m[t][q]));
                     y[t][2 * half + q] = vaddq_f32(y[t][2 * half + q], part);
                 }
             }
@@ -122,18 +139,22 @@ INLINE void run_tile(const struct ggl_kquant_format *f, const struct shape shape
         else run_tile(f, shape, panel, n_blocks, x, 4, y);                                                             \
     }
 
-RUN(4_1, 4, 1, false)
-RUN(4_1_min, 4, 1, true)
-RUN(4_2, 4, 2, false)
-RUN(4_2_min, 4, 2, true)
-RUN(6_1_min, 6, 1, true)
-RUN(6_2, 6, 2, false)
+RUN(4_1, 4, 1, false, false)
+RUN(4_1_min, 4, 1, true, false)
+RUN(4_2, 4, 2, false, false)
+RUN(4_2_min, 4, 2, true, false)
+RUN(6_1_min, 6, 1, true, false)
+RUN(6_2, 6, 2, false, false)
+RUN(4_each_min, 4, 1, true, true)
+RUN(6_each, 6, 1, false, true)
+RUN(6_each_min, 6, 1, true, true)
 
 typedef void run_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
                     float32x4_t y[TOKENS][4]);
 
 static run_fn *choose(const struct ggl_kquant_format *f)
 {
+    if (f->each) return f->bits == 4 ? run_4_each_min : f->mins ? run_6_each_min : run_6_each;
     if (f->bits == 6) return f->parts == 1 ? run_6_1_min : run_6_2;
     if (f->parts == 1) return f->mins ? run_4_1_min : run_4_1;
     return f->mins ? run_4_2_min : run_4_2;
