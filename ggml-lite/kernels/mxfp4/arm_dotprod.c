@@ -3,7 +3,7 @@
 
 #include "kernels/mxfp4/arm_neon.h"
 
-enum { QUADS = 4 };
+enum { ROWS = 16, QUADS = ROWS / 4 };
 
 static void sixteen_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
 {
