@@ -4,9 +4,12 @@
 #   sanitizers  gcc, ASan and UBSan, all tests
 #   clang       clang without warnings, all program tests
 #   minimal     a C compiler and CMake, every optional library off
+#   arm64       on x86-64: cross-compiled and emulated, with NEON alone, dot products and matrix products of integers;
+#               the same logits as here
+#   baseline    on x86-64: the release build on an emulated processor without AVX; the same logits as here
 #   release     gcc without warnings, all tests; its ctest summary is the last thing on stdout
 #
-# usage: sh tests/run.sh        build trees: build/{sanitizers,clang,minimal,release}, logs beside them
+# usage: sh tests/run.sh        build trees: build/{sanitizers,clang,minimal,arm64,release}, logs beside them
 set -u
 cd "$(dirname "$0")/.." || exit 1
 root=$PWD
@@ -46,6 +49,11 @@ list_missing()
     need libhwloc-dev pkg-config --exists hwloc
     need libxxhash-dev pkg-config --exists libxxhash
     need libopenblas-openmp-dev pkg-config --exists openblas
+    [ "$(uname -m)" = x86_64 ] || return 0
+    need gcc-aarch64-linux-gnu command -v aarch64-linux-gnu-gcc
+    need libc6-dev-arm64-cross test -f /usr/aarch64-linux-gnu/include/stdio.h
+    need qemu-user command -v qemu-aarch64
+    need libcmocka-dev:arm64 env PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig pkg-config --exists cmocka
 }
 
 install_missing()
@@ -58,6 +66,7 @@ install_missing()
         command -v sudo >/dev/null 2>&1 && as_root="sudo"
     fi
     if command -v apt-get >/dev/null 2>&1; then
+        case $missing in *:arm64*) $as_root dpkg --add-architecture arm64 ;; esac
         $as_root apt-get update -q >/dev/null || say "apt-get update failed"
         # shellcheck disable=SC2086
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null ||
@@ -123,12 +132,58 @@ minimal()
     done
 }
 
+# emulated NAME CPU CTEST-OPTIONS...: fewer cases of each kernel, everything takes fifty times as long
+emulated()
+{
+    name=$1
+    cpu=$2
+    shift 2
+    QEMU_CPU=$cpu GGL_TEST_QUICK=1 check "$name" -LE script "$@"
+}
+
+levels() # levels CPU "LEVEL...": what the library finds there, so that nothing is passed over in silence
+{
+    found=$(QEMU_CPU=$1 qemu-aarch64 build/arm64/tests/test-ggml-lite-cpu | sed -n 's/^  *\([a-z0-9]*\)$/\1/p' | tr '\n' ' ')
+    [ "$found" = "$2 " ] || {
+        echo "$1 has the levels \"$found\", not \"$2\""
+        return 1
+    }
+}
+
+arm64()
+{
+    leveled='^kernels/(kquant|mxfp4|panel|peak|vec)$' # those with kernels above NEON, and what is picked
+    # Many evaluations, for which emulated.sh stands; tests that start tools, which only the emulator could.
+    left_out='^(model/(broken|cancel_race|logits|oom|session|steps|synthetic)|tools/(chat_pty|inspect_output))$'
+    build arm64 --toolchain cmake/aarch64-linux-gnu.cmake -DCMAKE_BUILD_TYPE=Release -DGGML_LITE_WERROR=ON \
+        -DGGML_LITE_OPENMP=OFF -DGGML_LITE_OPENBLAS=OFF -DGGML_LITE_HWLOC=OFF -DGGML_LITE_XXHASH=OFF \
+        -DGGML_LITE_JANSSON=OFF &&
+        levels cortex-a53 "neon" && levels neoverse-n1 "neon dotprod" && levels max "neon dotprod i8mm" &&
+        emulated arm64 neoverse-n1 -R "$leveled" &&
+        emulated arm64 max -R "$leveled" &&
+        emulated arm64 cortex-a53 -E "$left_out" &&
+        sh tests/support/emulated.sh build/release/bin build/arm64/bin qemu-aarch64 cortex-a53 neoverse-n1 max
+}
+
+# The processor refuses every instruction that a file without flags of its own should not have.
+baseline()
+{
+    printf '%s\n' build/release/tests/test-kernels-* |
+        QEMU_CPU=Nehalem GGL_TEST_QUICK=1 xargs -P "$jobs" -n 1 qemu-x86_64 &&
+        sh tests/support/emulated.sh build/release/bin build/release/bin qemu-x86_64 Nehalem &&
+        GGL_CPU_DISABLE=avx2 check release -R '^(kernels|ggml-lite)/'
+}
+
 install_missing
 mkdir -p build
 stage sanitizers sanitizers
 stage clang clang_build
 stage minimal minimal
 stage release-build build release -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Release -DGGML_LITE_WERROR=ON
+if [ "$(uname -m)" = x86_64 ]; then
+    stage arm64 arm64
+    stage baseline baseline
+fi
 [ -z "$failed" ] || say "FAILED so far:$failed"
 check release || failed="$failed release"
 [ -z "$failed" ]
