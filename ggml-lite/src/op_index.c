@@ -54,7 +54,7 @@ struct select_scratch {
     uint8_t *panels;  /* the token's queries: one X8 panel for 16 heads */
     float *weights;   /* [panels * 16], zero beyond the last head */
     int8_t *keys;     /* [KEYS] unpacked */
-    float *products;  /* [panels][KEYS][16] */
+    float *products;  /* [KEYS][16 * panels] */
     float *scores;    /* [KEYS] */
     float *queries;   /* float rows only: [heads][n_dim], and one key */
     struct ggl_top_k best; /* this thread's candidates */
@@ -153,10 +153,9 @@ static void score_keys(const struct ggl_node *node, const struct ggl_run *run, i
         return;
     }
     for (int i = 0; i < n; i++) run->k->index_unpack(ggl_list_row(node->p.index.keys, first + i), f->n_dim, s->keys + i * stride);
-    for (int64_t p = 0; p < n_panels(node); p++)
-        run->k->panel_mul(&format, s->panels + (uint64_t)p * panel_bytes(node), f->n_dim, s->keys, stride, NULL, n,
-                          s->products + p * KEYS * LANES, LANES, LANES);
-    run->k->index_combine(s->products, KEYS * LANES, s->weights, (int)n_panels(node), n, s->scores);
+    int64_t lanes = n_panels(node) * LANES;
+    run->k->panel_mul(&format, s->panels, f->n_dim, s->keys, stride, NULL, n, s->products, lanes, (int)lanes);
+    run->k->index_combine(s->products, lanes, s->weights, (int)n_panels(node), n, s->scores);
 }
 
 static void search(const struct ggl_node *node, const struct ggl_run *run, int64_t begin, int64_t end, struct select_scratch *s)
@@ -165,7 +164,10 @@ static void search(const struct ggl_node *node, const struct ggl_run *run, int64
     for (int64_t i = begin; i < end && !ggl_run_cancelled(run); i += KEYS) {
         int n = (int)(end - i < KEYS ? end - i : KEYS);
         score_keys(node, run, i, n, s);
-        for (int j = 0; j < n; j++) ggl_top_k_push(&s->best, s->scores[j], (int32_t)(i + j));
+        for (int j = 0; j < n; j++) { /* entries ascend: once there are enough, only a higher score gets in */
+            if (s->best.n < s->best.cap || s->scores[j] > s->best.score[0])
+                ggl_top_k_push(&s->best, s->scores[j], (int32_t)(i + j));
+        }
     }
 }
 

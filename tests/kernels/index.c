@@ -52,16 +52,16 @@ static void check_index_unpack(ck_kernel *kernel, int64_t length)
 static void check_index_combine(ck_kernel *kernel, int64_t length)
 {
     int n = (int)(length % 64) + 1, panels = 1 + (int)ck_next(4);
-    int64_t stride = n * GGL_LANES;
-    float *y = ck_random(panels * stride), *w = ck_random(panels * GGL_LANES), *score = ck_f32(n), *same = ck_f32(n);
+    int64_t stride = panels * GGL_LANES;
+    float *y = ck_random(n * stride), *w = ck_random(panels * GGL_LANES), *score = ck_f32(n), *same = ck_f32(n);
     ((ggl_index_combine_fn *)kernel)(y, stride, w, panels, n, score);
     ggl_index_combine_ref(y, stride, w, panels, n, same);
     for (int i = 0; i < n; i++) {
         double want = 0, terms = 0;
         for (int p = 0; p < panels; p++)
             for (int l = 0; l < GGL_LANES; l++) {
-                double v = (double)y[p * stride + i * GGL_LANES + l] * (double)w[p * GGL_LANES + l];
-                if (y[p * stride + i * GGL_LANES + l] > 0) want += v, terms += fabs(v);
+                double v = (double)y[i * stride + p * GGL_LANES + l] * (double)w[p * GGL_LANES + l];
+                if (y[i * stride + p * GGL_LANES + l] > 0) want += v, terms += fabs(v);
             }
         ck_close("score", i, score[i], want, (panels + 6) * CK_U * terms); /* products, panels, the tree of 16 */
         ck_same("score", i, score[i], same[i]);
@@ -127,7 +127,7 @@ static void combines_without_relu(const float *y, int64_t stride, const float *w
     for (int i = 0; i < n; i++) {
         score[i] = 0;
         for (int p = 0; p < panels; p++)
-            for (int l = 0; l < GGL_LANES; l++) score[i] += y[p * stride + i * GGL_LANES + l] * w[p * GGL_LANES + l];
+            for (int l = 0; l < GGL_LANES; l++) score[i] += y[i * stride + p * GGL_LANES + l] * w[p * GGL_LANES + l];
     }
 }
 

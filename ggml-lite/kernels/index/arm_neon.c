@@ -26,7 +26,7 @@ void ggl_index_combine_neon(const float *products, int64_t stride, const float *
         for (int j = 0; j < 4; j++) lane[j] = vdupq_n_f32(0);
         for (int p = 0; p < n_panels; p++) {
             for (int j = 0; j < 4; j++) {
-                float32x4_t y = vld1q_f32(products + p * stride + i * GGL_LANES + 4 * j);
+                float32x4_t y = vld1q_f32(products + i * stride + p * GGL_LANES + 4 * j);
                 y = vreinterpretq_f32_u32(vandq_u32(vcgtzq_f32(y), vreinterpretq_u32_f32(y))); /* a NaN becomes 0, too */
                 lane[j] = vaddq_f32(lane[j], vmulq_f32(vld1q_f32(weights + p * GGL_LANES + 4 * j), y));
             }

@@ -17,7 +17,7 @@ typedef float ggl_index_score_f32_fn(const struct ggl_kernels *k, const float *q
  * the values as integers, half the scales, the sums. */
 typedef void ggl_index_unpack_fn(const uint8_t *row, int32_t n_dim, int8_t *out);
 
-/* score[i] = sum over panels p and lanes l of weights[16 p + l] * max(0, products[p * stride + 16 i + l]): lane by lane
+/* score[i] = sum over panels p and lanes l of weights[16 p + l] * max(0, products[i * stride + 16 p + l]): lane by lane
  * over the panels, then the lanes in the tree of vec.h. */
 typedef void ggl_index_combine_fn(const float *products, int64_t stride, const float *weights, int n_panels, int n, float *score);
 

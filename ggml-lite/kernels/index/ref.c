@@ -27,7 +27,7 @@ void ggl_index_combine_ref(const float *products, int64_t stride, const float *w
     for (int i = 0; i < n; i++) {
         float lane[GGL_LANES] = {0};
         for (int p = 0; p < n_panels; p++) {
-            const float *y = products + p * stride + i * GGL_LANES;
+            const float *y = products + i * stride + p * GGL_LANES;
             for (int l = 0; l < GGL_LANES; l++) lane[l] += weights[p * GGL_LANES + l] * (y[l] > 0 ? y[l] : 0);
         }
         for (int width = GGL_LANES / 2; width; width /= 2)

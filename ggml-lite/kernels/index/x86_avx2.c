@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/math/x86_avx2.h"
 #include "quant/quant.h"
 
 void ggl_index_unpack_avx2(const uint8_t *row, int32_t n_dim, int8_t *out)
@@ -23,5 +24,21 @@ void ggl_index_unpack_avx2(const uint8_t *row, int32_t n_dim, int8_t *out)
         s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
         sums[b] = _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
         scales[b] = ggl_e8m0_to_f32(exponents[b]) * 0.5f;
+    }
+}
+
+void ggl_index_combine_avx2(const float *products, int64_t stride, const float *weights, int n_panels, int n, float *score)
+{
+    for (int i = 0; i < n; i++) {
+        __m256 lane[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+        for (int p = 0; p < n_panels; p++) {
+            for (int j = 0; j < 2; j++) {
+                int64_t at = p * GGL_LANES + 8 * j;
+                __m256 y = _mm256_loadu_ps(products + i * stride + at);
+                y = _mm256_and_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ), y);
+                lane[j] = _mm256_add_ps(lane[j], _mm256_mul_ps(_mm256_loadu_ps(weights + at), y));
+            }
+        }
+        score[i] = ggl_add_lanes8x2(lane[0], lane[1]);
     }
 }
