@@ -9,9 +9,13 @@
 #include "model_impl.h"
 
 enum {
-    DEFAULT_CHUNK = 256,
+    LEAST_CHUNK = 256,
+    MOST_CHUNK = 4096,
     HEAD_ROWS = 8, /* rows of logits computed at once when all are wanted */
 };
+
+/* Of the activations, for the default chunk: they are touched, and so resident, only as far as chunks fill them. */
+#define ACTIVATION_BYTES (UINT64_C(1) << 30)
 
 struct ggl_session_params ggl_session_defaults(void)
 {
@@ -28,6 +32,25 @@ static enum ggl_status out_of_memory(struct ggl_error *err)
     return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "session: out of memory");
 }
 
+/* Large chunks read the experts of a layer once for many tokens.  The largest power of two for which the activations,
+ * which grow in proportion, stay below the bound. */
+static enum ggl_status default_chunk(const struct ggl_model *m, struct ggl_session_params *p, struct ggl_error *err)
+{
+    struct v4_cache cache = {0};
+    struct v4_graph trunk = {0};
+    uint64_t bytes = 0;
+    enum ggl_status status = v4_cache_init(&cache, &m->hp, 1, !p->cache_rounding_off, p->mtp, err);
+    if (status) return status;
+    v4_build_trunk(&m->hp, &m->w, &cache, LEAST_CHUNK, &trunk);
+    if (trunk.g) status = ggl_graph_arena_bytes(trunk.g, ggl_team_size(m->team), &bytes, err);
+    else status = out_of_memory(err);
+    ggl_graph_free(trunk.g);
+    v4_cache_deinit(&cache);
+    p->n_chunk = LEAST_CHUNK;
+    for (uint64_t next = 2 * bytes; p->n_chunk < MOST_CHUNK && next <= ACTIVATION_BYTES; next *= 2) p->n_chunk *= 2;
+    return status;
+}
+
 static enum ggl_status check_params(const struct ggl_model *m, const struct ggl_session_params *given,
                                     struct ggl_session_params *p, struct ggl_error *err)
 {
@@ -36,7 +59,8 @@ static enum ggl_status check_params(const struct ggl_model *m, const struct ggl_
     if (!p->n_ctx) p->n_ctx = m->hp.n_ctx_train;
     if (p->n_ctx < 1 || p->n_ctx > m->hp.n_ctx_train)
         return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "n_ctx: %d is not in 1..%d", p->n_ctx, m->hp.n_ctx_train);
-    if (!p->n_chunk) p->n_chunk = DEFAULT_CHUNK;
+    enum ggl_status status = p->n_chunk ? GGL_OK : default_chunk(m, p, err);
+    if (status) return status;
     if (p->n_chunk < 1 || p->n_chunk > 1 << 20)
         return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "n_chunk: %d is not in 1..%d", p->n_chunk, 1 << 20);
     if (p->n_chunk > p->n_ctx) p->n_chunk = p->n_ctx;

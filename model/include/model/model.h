@@ -72,7 +72,8 @@ GGL_API uint64_t ggl_model_weight_bytes(const struct ggl_model *m);
 struct ggl_session_params {
     uint32_t struct_size;
     int32_t n_ctx;   /* most tokens; 0: what the model was trained for.  Memory grows with use, not with n_ctx. */
-    int32_t n_chunk; /* most tokens in one pass of a prefill; 0: default.  Never changes a result. */
+    int32_t n_chunk; /* most tokens in one pass of a prefill; 0: 256 .. 4096, so that activations stay below
+                      * 1 GiB.  Never changes a result. */
     bool mtp;        /* also run the multi-token-prediction block; its logits go to the logits callback */
     bool cache_rounding_off; /* DIAGNOSTIC: the cache keeps float rows, to compare with a reference that does not round */
 };
