@@ -89,7 +89,10 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
         if (a->bf16) bf16_tile(&v, &s, q16, i, n, rows);
         else float_tile(&v, &s, q, i, n, rows);
     }
-    run->k->attention_end(&s, a->sinks + head, ggl_f32_out(node, t) + (int64_t)head * a->n_dim);
+    float *out = ggl_f32_out(node, t) + (int64_t)head * a->n_dim;
+    run->k->attention_end(&s, a->sinks + head, out);
+    for (int h = 0; node->src[4] && h < n_head; h++)
+        run->k->rope_f32(out + (int64_t)(h + 1) * a->n_dim - a->n_rope, ggl_f32_row(node->src[4], t), a->n_rope, true);
 }
 
 static void run_attention(const struct ggl_node *node, const struct ggl_run *run, int phase)
@@ -114,8 +117,9 @@ struct ggl_node *ggl_attention(struct ggl_graph *g, struct ggl_node *q, struct g
         rows->width != (int64_t)a->format.bytes || a->window < 1 || (a->ratio && (!entries || !a->entries)))
         return ggl_graph_refuse(g, "attention", "shapes");
     if (a->bf16 && a->n_dim % 2) return ggl_graph_refuse(g, "attention", "BF16 needs an even number of dimensions");
-    struct ggl_node *node = ggl_node_new(g, &op_attention, GGL_ELEM_F32, q->width, 4,
-                                         (struct ggl_node *[]){q, rows, selected, entries});
+    if (a->angles && (a->n_rope > a->n_dim || a->angles->width != a->n_rope)) return ggl_graph_refuse(g, "attention", "angles");
+    struct ggl_node *node = ggl_node_new(g, &op_attention, GGL_ELEM_F32, q->width, 5,
+                                         (struct ggl_node *[]){q, rows, selected, entries, a->angles});
     if (!node) return NULL;
     node->p.attention = *a, node->state[0] = a->ring, node->state[1] = a->entries;
     node->parts = a->n_head, node->part_src = 1; /* rows and entries are those of many tokens */

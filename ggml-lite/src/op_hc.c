@@ -4,17 +4,40 @@
  */
 #include "graph_impl.h"
 
-/* Phase 0: dot products with the rows of fn, split over (token, row); phase 1: scale and balance, a token each. */
+static struct ggl_tensor mix_weight(const struct ggl_node *node)
+{
+    int64_t n = node->src[0]->width;
+    return (struct ggl_tensor){.type = GGL_TYPE_F32, .n_dims = 2, .ne = {n, node->width, 1, 1}, .row_bytes = (uint64_t)n * 4,
+                               .slice_bytes = (uint64_t)(n * node->width) * 4, .data = (const uint8_t *)node->p.hc.fn};
+}
+
+static uint64_t mix_scratch(const struct ggl_node *node, int64_t n_tokens, int nth)
+{
+    (void)n_tokens;
+    return ggl_mul_mat_scratch(node->src[0]->width) * (uint64_t)nth;
+}
+
+/* Rows of fn times streams: rows are split when there are few tokens, and tokens otherwise. */
+static void multiply(const struct ggl_node *node, const struct ggl_run *run)
+{
+    struct ggl_tensor w = mix_weight(node);
+    void *scratch = run->scratch + ggl_mul_mat_scratch(w.ne[0]) * (uint64_t)run->ith;
+    int64_t row0 = 0, row1 = w.ne[1], t0 = 0, t1 = run->n_tokens;
+    if (run->n_tokens < 2 * run->nth) ggl_share(w.ne[1], run->ith, run->nth, &row0, &row1);
+    else ggl_share(run->n_tokens, run->ith, run->nth, &t0, &t1);
+    if (row0 < row1 && t0 < t1)
+        run->k->mul_mat_f32(run->k, &w, 0, row0, row1, ggl_f32_row(node->src[0], t0), w.ne[0], NULL, t1 - t0,
+                            ggl_f32_out(node, t0) + row0, w.ne[1], scratch);
+}
+
+/* Phase 0: dot products with the rows of fn; phase 1: scale and balance, a token each. */
 static void run_mix(const struct ggl_node *node, const struct ggl_run *run, int phase)
 {
     const struct ggl_node *h = node->src[0];
     int64_t begin, end, n_mix = node->width;
     int hc = node->p.hc.hc;
     if (phase == 0) {
-        ggl_share(run->n_tokens * n_mix, run->ith, run->nth, &begin, &end);
-        for (int64_t i = begin; i < end; i++)
-            ggl_f32_out(node, 0)[i] =
-                run->k->dot_f32(node->p.hc.fn + i % n_mix * h->width, ggl_f32_row(h, i / n_mix), h->width);
+        multiply(node, run);
         return;
     }
     ggl_share(run->n_tokens, run->ith, run->nth, &begin, &end);
@@ -30,7 +53,7 @@ static void run_mix(const struct ggl_node *node, const struct ggl_run *run, int 
     }
 }
 
-static const struct ggl_op op_mix = {"hc_mix", 2, NULL, run_mix};
+static const struct ggl_op op_mix = {"hc_mix", 2, mix_scratch, run_mix};
 
 static struct ggl_node *mix_node(struct ggl_graph *g, struct ggl_node *h, int64_t width, const float *fn, const float *base,
                                  const float *scale, int hc, int iters, float eps, float norm_eps)

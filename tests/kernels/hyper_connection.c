@@ -82,8 +82,10 @@ static void check_hc_pre_f32(ck_kernel *kernel, int64_t n)
 {
     int hc = 1 + (int)ck_next(GGL_MAX_HC);
     int64_t begin = ck_next((uint32_t)n), end = begin + ck_next((uint32_t)(n - begin + 1));
-    float *h = ck_random(n * hc), *mix = ck_random(hc), *y = ck_f32(n);
+    float *h = ck_random(n * hc), *mix = ck_random(hc), *y = ck_f32(n), *same = ck_f32(n);
     ((ggl_hc_pre_f32_fn *)kernel)(y, h, mix, hc, n, begin, end);
+    ggl_hc_pre_f32_ref(same, h, mix, hc, n, begin, end);
+    for (int64_t i = begin; i < end; i++) ck_same("pre", i, y[i], same[i]);
     for (int64_t i = 0; i < n; i++) {
         double want = 0, terms = 0;
         for (int j = 0; j < hc; j++) {
@@ -102,8 +104,11 @@ static void check_hc_post_f32(ck_kernel *kernel, int64_t n)
     int hc = 1 + (int)ck_next(GGL_MAX_HC);
     int64_t begin = ck_next((uint32_t)n), end = begin + ck_next((uint32_t)(n - begin + 1));
     float *h = ck_random(n * hc), *x = ck_random(n), *post = ck_random(hc), *comb = ck_random(hc * hc);
-    float *out = ck_f32(n * hc);
+    float *out = ck_f32(n * hc), *same = ck_f32(n * hc);
     ((ggl_hc_post_f32_fn *)kernel)(out, x, h, post, comb, hc, n, begin, end);
+    ggl_hc_post_f32_ref(same, x, h, post, comb, hc, n, begin, end);
+    for (int64_t i = begin; i < end; i++)
+        for (int k = 0; k < hc; k++) ck_same("post", k * n + i, out[k * n + i], same[k * n + i]);
     for (int64_t at = 0; at < n * hc; at++) {
         int64_t k = at / n, i = at % n;
         double want = (double)post[k] * x[i], terms = fabs(want);

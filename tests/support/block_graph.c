@@ -132,7 +132,7 @@ static struct ggl_node *attention(struct block_parts *p, struct ggl_graph *g, st
                                                ggl_mul_mat(g, weight(p, EMBD, INDEX_HEADS, 1), x, 1), keys,
                                                &p->keys, index, INDEX_HEADS, TOP_K, RATIO, 0.1f);
     const struct ggl_attention a = {HEADS, DIM,      WINDOW,     RATIO, numbers(p, HEADS, 1),
-                                    kv,    &p->ring, &p->entries, false};
+                                    kv,    &p->ring, &p->entries, false, NULL, 0};
     struct ggl_node *o = ggl_attention(g, q, row, chosen, entries, &a);
     struct ggl_node *sum = o;
     o = ggl_name(ggl_rope(g, o, angles, DIM, ROPE, true), "heads");

@@ -84,13 +84,11 @@ struct ggl_node *v4_attention(struct v4_builder *b, int i, int ratio, const char
 
     struct ggl_attention p = {.n_head = hp->n_head, .n_dim = hp->n_dim, .window = hp->window, .ratio = ratio,
                               .sinks = l->sinks, .format = b->cache->kv, .ring = &cache->window,
-                              .entries = ratio ? &cache->entries : NULL,
-                              .bf16 = hp->fast};
-    struct ggl_node *sum = ggl_attention(g, q, rows, selected, entries, &p);
-
-    /* Values carry the rotation of their position; turn the sum back by the query's. */
-    struct ggl_node *o = ggl_rope(g, sum, angles, hp->n_dim, hp->n_rope, true);
-    ggl_ring_store(g, rows, &cache->window, hp->window, sum);
+                              .entries = ratio ? &cache->entries : NULL, .bf16 = hp->fast,
+                              /* Values carry the rotation of their position; the sum is turned back by the query's. */
+                              .angles = angles, .n_rope = hp->n_rope};
+    struct ggl_node *o = ggl_attention(g, q, rows, selected, entries, &p);
+    ggl_ring_store(g, rows, &cache->window, hp->window, o);
     struct ggl_node *low = l->out_a.packed ? ggl_linear_grouped(g, l->out_a.packed, o, hp->o_groups)
                                            : ggl_mul_mat_grouped(g, l->out_a.w, o, hp->o_groups);
     o = v4_linear(g, &l->out_b, low, 1);
