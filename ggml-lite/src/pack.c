@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 #include "checked.h"
+#include "huge.h"
 #include "cores.h"
 
-enum { ROWS = 16, BLOCK = 32, HUGE_PAGE = 2 << 20 };
+enum { ROWS = 16, BLOCK = 32 };
 
 /* The levels of INT4 plus a bias that makes them unsigned. */
 static const uint8_t levels_int4[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 152, 165, 180, 196, 216, 240};
@@ -119,9 +120,10 @@ static bool allocate(struct ggl_packed *p, const struct ggl_team *team)
     uint64_t all, page = page_bytes(), bytes, rounded;
     if (!ggl_mul_u64(p->panel_bytes, (uint64_t)p->n_panels, &all) || all > UINT64_MAX / 2) return false;
     p->n_slices = ggl_slices_find(p->n_panels, p->panel_bytes, page, ggl_team_size(team), ggl_machine_nodes(machine), p->slices, &bytes);
-    uint64_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : p->n_slices > 1 ? page : 64;
+    uint64_t align = bytes >= GGL_HUGE_PAGE ? GGL_HUGE_PAGE : p->n_slices > 1 ? page : 64;
     if (ggl_align_u64(bytes, align, &rounded)) p->data = aligned_alloc(align, rounded);
     p->bytes = bytes;
+    if (p->data && align == GGL_HUGE_PAGE) ggl_ask_for_huge_pages(p->data, bytes / GGL_HUGE_PAGE * GGL_HUGE_PAGE);
     for (int i = 0; p->data && p->n_slices > 1 && i < p->n_slices; i++)
         ggl_machine_bind_memory(machine, p->slices[i].thread, p->data + p->slices[i].offset,
                                 (uint64_t)p->slices[i].n * p->panel_bytes);

@@ -14,10 +14,10 @@
 #include <hwloc.h>
 #endif
 
+#include "huge.h"
 #include "kernels/kernels.h"
 
 #define MIN_BUFFER (UINT64_C(256) << 20)
-#define HUGE_PAGE  (UINT64_C(2) << 20)
 
 enum { PASSES = 64, READ_PASSES = 12 };
 static const double pass_seconds = 0.002; /* of a multiplying pass: long beside a barrier */
@@ -119,7 +119,7 @@ static uint64_t third_level_bytes(void)
 /* A whole number of huge pages. */
 static int64_t part_bytes(int n_threads)
 {
-    uint64_t bytes = 4 * third_level_bytes(), most = UINT64_MAX, least = HUGE_PAGE;
+    uint64_t bytes = 4 * third_level_bytes(), most = UINT64_MAX, least = GGL_HUGE_PAGE;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     if (bytes < MIN_BUFFER) bytes = MIN_BUFFER;
     if (pages > 0 && page > 0) most = (uint64_t)pages * (uint64_t)page / 8;
@@ -143,10 +143,11 @@ static enum ggl_status run(struct measurement *m, struct ggl_error *err)
 {
     m->part_bytes = part_bytes(ggl_team_size(m->team));
     uint64_t bytes = (uint64_t)m->part_bytes * (uint64_t)ggl_team_size(m->team);
-    m->buffer = aligned_alloc(HUGE_PAGE, bytes);
+    m->buffer = aligned_alloc(GGL_HUGE_PAGE, bytes);
     if (!m->buffer)
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "peaks: no memory for a buffer of %llu bytes",
                         (unsigned long long)bytes);
+    ggl_ask_for_huge_pages(m->buffer, bytes);
     ggl_kernels_pick(&m->k, ggl_cpu_isa());
     if (!m->read_only) {
         calibrate(m, &m->int8_rounds, multiply_int8);
