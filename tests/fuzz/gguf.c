@@ -8,36 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 #include "ggml-lite/gguf.h"
+#include "input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 volatile uint64_t ggl_fuzz_sink; /* nobody can tell that it is not read */
-
-static void check(bool ok)
-{
-    if (!ok) abort();
-}
-
-/* One file, written over and over. */
-static const char *write_input(const uint8_t *data, size_t n)
-{
-    static char path[64];
-    static int fd = -1;
-    if (fd < 0) {
-        strcpy(path, "/dev/shm/ggl-fuzz-XXXXXX");
-        if ((fd = mkstemp(path)) < 0) {
-            strcpy(path, "/tmp/ggl-fuzz-XXXXXX");
-            fd = mkstemp(path);
-        }
-        check(fd >= 0);
-#ifdef __linux__
-        unlink(path); /* its descriptor is a path too */
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-#endif
-    }
-    check(!ftruncate(fd, 0) && pwrite(fd, data, n, 0) == (ssize_t)n);
-    return path;
-}
 
 static uint64_t use_bytes(const void *data, uint64_t n)
 {

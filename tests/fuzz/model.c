@@ -9,38 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 #include "model/model.h"
+#include "input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 enum { N_TOKENS = 6, MAX_BYTES = 64 << 20 };
 
 volatile float ggl_fuzz_sink; /* nobody can tell that it is not read */
-
-static void check(bool ok)
-{
-    if (!ok) abort();
-}
-
-/* One file, written over and over. */
-static const char *write_input(const uint8_t *data, size_t n)
-{
-    static char path[64];
-    static int fd = -1;
-    if (fd < 0) {
-        strcpy(path, "/dev/shm/ggl-fuzz-XXXXXX");
-        if ((fd = mkstemp(path)) < 0) {
-            strcpy(path, "/tmp/ggl-fuzz-XXXXXX");
-            fd = mkstemp(path);
-        }
-        check(fd >= 0);
-#ifdef __linux__
-        unlink(path); /* its descriptor is a path too */
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-#endif
-    }
-    check(!ftruncate(fd, 0) && pwrite(fd, data, n, 0) == (ssize_t)n);
-    return path;
-}
 
 static void on_logits(void *user, int64_t pos, const float *logits, bool draft)
 {

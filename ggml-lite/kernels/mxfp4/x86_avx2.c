@@ -100,8 +100,7 @@ static inline __m256i broadcast4(const int8_t *p)
     return _mm256_set1_epi32(v);
 }
 
-static inline __attribute__((always_inline)) void eight_rows(const uint8_t *rows, const int64_t row_bytes, int64_t n, const int8_t *x,
-                                                             float *y)
+static void eight_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
 {
     const __m256i table = biased_table(), ones = _mm256_set1_epi16(1), minus_bias = _mm256_set1_epi32(-GGL_MXFP4_BIAS);
     const float *scales = ggl_act_q8_scales(x, n);
@@ -131,7 +130,7 @@ static inline __attribute__((always_inline)) void eight_rows(const uint8_t *rows
 }
 
 /* Into the left or the right half of a panel. */
-static inline __attribute__((always_inline)) void expand_eight(const uint8_t *rows, const int64_t row_bytes, int64_t n, uint8_t *panel)
+static void expand_eight(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
 {
     const __m256i table = biased_table();
     const uint8_t *next = rows + ROWS * row_bytes;
@@ -151,24 +150,12 @@ static inline __attribute__((always_inline)) void expand_eight(const uint8_t *ro
     }
 }
 
-/* Rows of the published models have their own code: with distances that are known, eight addresses are one. */
-#define FOR_ROW_BYTES(call)                \
-    switch (row_bytes) {                   \
-    case 1088: call(1088); break; /* n 2048 */ \
-    case 1632: call(1632); break; /* n 3072 */ \
-    case 2176: call(2176); break; /* n 4096 */ \
-    case 3808: call(3808); break; /* n 7168 */ \
-    default: call(row_bytes); break;       \
-    }
-
 void ggl_mxfp4_rows_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-#define MULTIPLY(bytes) eight_rows(rows + r * bytes, bytes, n, x, y + r)
-    for (int r = 0; r < n_rows; r += ROWS) FOR_ROW_BYTES(MULTIPLY)
+    for (int r = 0; r < n_rows; r += ROWS) eight_rows(rows + r * row_bytes, row_bytes, n, x, y + r);
 }
 
 void ggl_mxfp4_expand_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
 {
-#define EXPAND(bytes) expand_eight(rows + i * ROWS * bytes, bytes, n, panel + i * 32)
-    for (int i = 0; i < 2; i++) FOR_ROW_BYTES(EXPAND)
+    for (int i = 0; i < 2; i++) expand_eight(rows + i * ROWS * row_bytes, row_bytes, n, panel + i * 32);
 }

@@ -96,7 +96,7 @@ static inline void fetch(const uint8_t *next)
     for (int i = 0; i < ROWS * BLOCK_BYTES; i += LINE) _mm_prefetch((const char *)next + i, _MM_HINT_T1);
 }
 
-static inline __attribute__((always_inline)) void expand(const uint8_t *rows, const int64_t row_bytes, int64_t n, uint8_t *panel)
+void ggl_mxfp4_expand_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
 {
     const __m512i table = biased_table();
     const uint8_t *next = rows + ROWS * row_bytes;
@@ -115,20 +115,4 @@ static inline __attribute__((always_inline)) void expand(const uint8_t *rows, co
         _mm512_storeu_ps((float *)(void *)panel, half_scales(e));
         next_block(&q);
     }
-}
-
-/* Rows of the published models have their own code: with distances that are known, 16 addresses are one. */
-#define FOR_ROW_BYTES(call)                \
-    switch (row_bytes) {                   \
-    case 1088: call(1088); break; /* n 2048 */ \
-    case 1632: call(1632); break; /* n 3072 */ \
-    case 2176: call(2176); break; /* n 4096 */ \
-    case 3808: call(3808); break; /* n 7168 */ \
-    default: call(row_bytes); break;       \
-    }
-
-void ggl_mxfp4_expand_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
-{
-#define EXPAND(bytes) expand(rows, bytes, n, panel)
-    FOR_ROW_BYTES(EXPAND)
 }

@@ -6,12 +6,8 @@
 
 #include "kernels/panel/arm_neon.h"
 
-enum { TOKENS = 4 };
-
-struct tile {
-    const int8_t *codes[TOKENS];
-    const float *scales[TOKENS];
-};
+enum { TOKENS = 4, UNIT = 1 };
+#include "kernels/panel/arm_tiles.h"
 
 /* dot += the products with inputs 4i .. 4i + 3 of the 16 in x; i is a constant once the loops are unrolled. */
 GGL_PANEL_INLINE int32x4_t add_dot(int32x4_t dot, int8x16_t w, int8x16_t x, const int i)
@@ -60,44 +56,6 @@ GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_
     }
     for (int t = 0; t < n; t++)
         for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = ggl_panel_end(kind, sum[t][q], panel, q);
-}
-
-#define CASES(kind)                                                                                                    \
-    switch (n) {                                                                                                       \
-    case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum); break;                                                      \
-    case 2: run_tile(f, kind, panel, n_blocks, x, 2, sum); break;                                                      \
-    case 3: run_tile(f, kind, panel, n_blocks, x, 3, sum); break;                                                      \
-    default: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                     \
-    }
-
-static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
-                     float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
-{
-    if (f->kind == GGL_PANEL_Q8) {
-        CASES(GGL_PANEL_Q8)
-    } else if (f->kind == GGL_PANEL_X8) {
-        CASES(GGL_PANEL_X8)
-    } else if (f->kind == GGL_PANEL_I4) {
-        CASES(GGL_PANEL_I4)
-    } else {
-        CASES(GGL_PANEL_T4)
-    }
-}
-
-static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
-{
-    for (int64_t t = 0; t < n_tokens; t += TOKENS) {
-        int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
-        struct tile tile;
-        float32x4_t sum[TOKENS][GGL_PANEL_QUADS];
-        for (int i = 0; i < count; i++) {
-            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
-            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
-        }
-        dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count, sum);
-        for (int i = 0; i < count; i++) ggl_panel_store(y + (t + i) * y_stride, sum[i], n_rows);
-    }
 }
 
 void ggl_panel_mul_dotprod(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,

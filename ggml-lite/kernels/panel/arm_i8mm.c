@@ -6,12 +6,8 @@
 
 #include "kernels/panel/arm_neon.h"
 
-enum { PAIRS = 4, TOKENS = 2 * PAIRS };
-
-struct tile {
-    const int8_t *codes[TOKENS];
-    const float *scales[TOKENS];
-};
+enum { PAIRS = 4, UNIT = 2, TOKENS = UNIT * PAIRS };
+#include "kernels/panel/arm_tiles.h"
 
 /* Inputs i .. i + 7 of block b of a pair of tokens. */
 GGL_PANEL_INLINE int8x16_t load_pair(const struct tile *x, int pair, int64_t b, int i)
@@ -64,45 +60,6 @@ GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_
     }
     for (int t = 0; t < 2 * n_pairs; t++)
         for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = ggl_panel_end(kind, sum[t][q], panel, q);
-}
-
-#define CASES(kind)                                                                                                    \
-    switch (n_pairs) {                                                                                                 \
-    case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum); break;                                                      \
-    case 2: run_tile(f, kind, panel, n_blocks, x, 2, sum); break;                                                      \
-    case 3: run_tile(f, kind, panel, n_blocks, x, 3, sum); break;                                                      \
-    default: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                     \
-    }
-
-static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x,
-                     int n_pairs, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
-{
-    if (f->kind == GGL_PANEL_Q8) {
-        CASES(GGL_PANEL_Q8)
-    } else if (f->kind == GGL_PANEL_X8) {
-        CASES(GGL_PANEL_X8)
-    } else if (f->kind == GGL_PANEL_I4) {
-        CASES(GGL_PANEL_I4)
-    } else {
-        CASES(GGL_PANEL_T4)
-    }
-}
-
-/* n_tokens is even. */
-static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
-{
-    for (int64_t t = 0; t < n_tokens; t += TOKENS) {
-        int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
-        struct tile tile;
-        float32x4_t sum[TOKENS][GGL_PANEL_QUADS];
-        for (int i = 0; i < count; i++) {
-            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
-            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
-        }
-        dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count / 2, sum);
-        for (int i = 0; i < count; i++) ggl_panel_store(y + (t + i) * y_stride, sum[i], n_rows);
-    }
 }
 
 void ggl_panel_mul_i8mm(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
