@@ -63,14 +63,12 @@ static void pack_int4_panel(const struct ggl_packed *p, const struct ggl_tensor 
     for (int r = 0; r < ROWS && panel * ROWS + r < p->n_out; r++) pack_int4_row(p, w, panel * ROWS + r, r, out);
 }
 
-static void pack_fp8_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
+static void pack_fp8_panel(const struct ggl_kernels *k, const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel,
+                           uint8_t *out)
 {
-    memset(out, 0, p->panel_bytes);
-    for (int r = 0; r < ROWS && panel * ROWS + r < p->n_out; r++) {
-        const uint8_t *row = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS + r) * w->row_bytes;
-        uint8_t *to = out + r / 4 * 16 + r % 4 * 2;
-        for (int64_t i = 0; i < p->n_in; i++) to[i / 4 * 64 + i % 4 / 2 * 8 + i % 2] = row[i];
-    }
+    const uint8_t *rows = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS) * w->row_bytes;
+    int n_rows = p->n_out - panel * ROWS < ROWS ? (int)(p->n_out - panel * ROWS) : ROWS;
+    k->fp8_pack(rows, (int64_t)w->row_bytes, n_rows, p->n_in, out);
     const uint8_t *scales = ggl_tensor_scale_slice(w, 0) + (uint64_t)(panel * ROWS / 128) * w->scale_row_bytes;
     for (int64_t tile = 0; tile * GGL_FP8_TILE < p->n_in; tile++) {
         float s;
@@ -94,7 +92,7 @@ static void pack_share(void *arg, int ith, int nth)
     ggl_share(j->p->n_panels, ith, nth, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         uint8_t *out = ggl_packed_panel(j->p, i, &unused);
-        if (j->p->fp8) pack_fp8_panel(j->p, j->w, i, out);
+        if (j->p->fp8) pack_fp8_panel(&j->k, j->p, j->w, i, out);
         else if (j->w->type == GGL_TYPE_INT4) pack_int4_panel(j->p, j->w, i, out);
         else pack_rows_panel(&j->k, j->p, j->w, i, out);
     }

@@ -18,50 +18,118 @@ static void check_act_bf16(ck_kernel *kernel, int64_t n)
         if (out[i] != ggl_bf16_from_f32(x[i])) ck_fail("%d: 0x%04x for %g", (int)i, out[i], (double)x[i]);
 }
 
-/* Where panel.h of fp8 puts the code of a row and input. */
-static int64_t place(int64_t i, int row)
+/* ---- panels, which each level writes for itself */
+
+/* The implementation of an operation for exactly this level. */
+static ck_kernel *kernel_of(const char *name, uint64_t level)
 {
-    return i / 4 * 64 + row / 4 * 16 + i % 4 / 2 * 8 + row % 4 * 2 + i % 2;
+#define KERNEL(operation, isa, symbol) \
+    if (strcmp(name, #operation) == 0 && (isa) == level) return (ck_kernel *)symbol;
+#include "kernels/fp8/kernels.def"
+#undef KERNEL
+    return NULL;
+}
+
+/* The level of an implementation; broken ones, which read plain panels, need none. */
+static uint64_t level_of(ck_kernel *kernel)
+{
+#define KERNEL(operation, isa, symbol) \
+    if (kernel == (ck_kernel *)symbol) return (isa);
+#include "kernels/fp8/kernels.def"
+#undef KERNEL
+    return 0;
+}
+
+struct matrix {
+    int64_t n, row_bytes, tiles;
+    int rows;
+    uint8_t *codes;
+    float scales[66];
+};
+
+static struct matrix random_matrix(int64_t length)
+{
+    struct matrix m = {.n = (length % 600 + 3) / 4 * 4, .rows = 1 + (int)ck_next(16)};
+    if (!m.n) m.n = 4;
+    if (ck_next(3) == 0) m.n = 128 * (1 + ck_next(5)); /* whole tiles have a way of their own for one token */
+    if (ck_next(50) == 0) m.n = 128 * (63 + ck_next(4));
+    if (ck_next(2)) m.rows = 16;
+    m.tiles = (m.n + 127) / 128, m.row_bytes = m.n + ck_next(4);
+    m.codes = ck_bytes((uint64_t)(m.row_bytes * (m.rows - 1) + m.n), 0);
+    for (int r = 0; r < m.rows; r++)
+        for (int64_t i = 0; i < m.n; i++) {
+            uint8_t c = (uint8_t)ck_next(256);
+            m.codes[r * m.row_bytes + i] = (uint8_t)((c & 127) == 127 ? c - 1 : c);
+        }
+    if (ck_next(4) == 0) /* no number: it spoils its row and no other */
+        m.codes[ck_next((uint32_t)m.rows) * m.row_bytes + ck_next((uint32_t)m.n)] = ck_next(2) ? 0x7f : 0xff;
+    for (int64_t t = 0; t < m.tiles; t++) m.scales[t] = ldexpf(1, (int)ck_next(8) - 10);
+    return m;
+}
+
+static uint8_t *packed(const struct matrix *m, ggl_fp8_pack_fn *pack, int rows)
+{
+    uint8_t *panel = ck_bytes((uint64_t)ggl_fp8_flags_at(m->n) + 4, 0);
+    memcpy(panel + m->n * 16, m->scales, (size_t)m->tiles * 4);
+    pack(m->codes, m->row_bytes, rows, m->n, panel);
+    return panel;
 }
 
 static void check_fp8_mul(ck_kernel *kernel, int64_t length)
 {
-    int64_t n = (length % 600 + 3) / 4 * 4;
-    if (!n) n = 4;
-    if (ck_next(3) == 0) n = 128 * (1 + ck_next(5)); /* whole tiles have a way of their own for one token */
-    if (ck_next(50) == 0) n = 128 * (63 + ck_next(4));
-    int rows = 1 + (int)ck_next(16), tokens = ck_next(2) ? 1 : 1 + (int)ck_next(19);
-    int64_t tiles = (n + 127) / 128, stride = n + ck_next(5), y_stride = 16 + ck_next(3);
-    uint8_t *panel = ck_bytes((uint64_t)(n * 16 + tiles * 4), 0);
-    for (int64_t i = 0; i < n * 16; i++) {
-        panel[i] = (uint8_t)ck_next(256);
-        if ((panel[i] & 127) == 127) panel[i]--;
-    }
-    for (int64_t t = 0; t < tiles; t++) {
-        float scale = ldexpf(1, (int)ck_next(8) - 10);
-        memcpy(panel + n * 16 + 4 * t, &scale, 4);
-    }
+    struct matrix m = random_matrix(length);
+    int64_t n = m.n, stride = n + ck_next(5), y_stride = 16 + ck_next(3);
+    int rows = m.rows, tokens = n > 1000 || ck_next(2) ? 1 : 1 + (int)ck_next(19);
+    if (n < 1000 && ck_next(16) == 0) tokens = 49 + (int)ck_next(16);
+    uint8_t *panel = packed(&m, (ggl_fp8_pack_fn *)kernel_of("fp8_pack", level_of(kernel)), rows);
+    uint8_t *plain = packed(&m, ggl_fp8_pack_ref, rows);
     float *x = ck_random(stride * tokens), *y = ck_f32(y_stride * tokens), *same = ck_f32(y_stride * tokens);
     uint16_t *h = ck_bytes(2 * (uint64_t)(stride * (tokens - 1) + n), 0);
     ggl_act_bf16_ref(x, stride * (tokens - 1) + n, h);
     ((ggl_fp8_mul_fn *)kernel)(panel, n, h, stride, tokens, y, y_stride, rows);
-    ggl_fp8_mul_ref(panel, n, h, stride, tokens, same, y_stride, rows);
+    ggl_fp8_mul_ref(plain, n, h, stride, tokens, same, y_stride, rows);
     for (int t = 0; t < tokens; t++) {
         for (int r = 0; r < rows; r++) {
             double want = 0, terms = 0;
             for (int64_t i = 0; i < n; i++) {
-                float scale;
-                memcpy(&scale, panel + n * 16 + i / 128 * 4, 4);
-                double p = (double)ggl_e4m3_to_f32(panel[place(i, r)]) * (double)ggl_bf16_to_f32(h[t * stride + i]) * (double)scale;
+                double p = (double)ggl_e4m3_to_f32(m.codes[r * m.row_bytes + i]) * (double)ggl_bf16_to_f32(h[t * stride + i]) *
+                           (double)m.scales[i / 128];
                 want += p;
                 terms += fabs(p);
             }
             /* 64 sums in each half of a tile, the halves, the scale, and a sum a tile. */
-            ck_close("y", t * 16 + r, y[t * y_stride + r], want, (67 + (double)tiles) * CK_U * terms);
+            if (!isnan(want)) ck_close("y", t * 16 + r, y[t * y_stride + r], want, (67 + (double)m.tiles) * CK_U * terms);
+            else if (!isnan(y[t * y_stride + r])) ck_fail("row %d has a code that is no number, and is one", r);
             ck_same("y", t * 16 + r, y[t * y_stride + r], same[t * y_stride + r]);
         }
         for (int64_t r = rows; r < y_stride; r++)
             if (!isnan(y[t * y_stride + r])) ck_fail("wrote beyond row %d", rows);
+    }
+}
+
+/* With the multiplication of its level, input after input is asked for; all 16 rows, of which some may be missing. */
+static void check_fp8_pack(ck_kernel *kernel, int64_t length)
+{
+    struct matrix m = random_matrix(length);
+    ggl_fp8_mul_fn *mul = (ggl_fp8_mul_fn *)kernel_of("fp8_mul", level_of(kernel));
+    uint8_t *panel = packed(&m, (ggl_fp8_pack_fn *)kernel, m.rows);
+    uint16_t *one = ck_bytes(2 * (uint64_t)m.n, 0);
+    float y[16];
+    uint32_t flags, want = 0;
+    memcpy(&flags, panel + ggl_fp8_flags_at(m.n), 4);
+    for (int r = 0; r < m.rows; r++)
+        for (int64_t i = 0; i < m.n; i++)
+            if ((m.codes[r * m.row_bytes + i] & 127) == 127) want |= 1u << r;
+    if (flags != want) ck_fail("flags are %04x, expected %04x", (unsigned)flags, (unsigned)want);
+    memset(one, 0, (size_t)m.n * 2);
+    for (int64_t i = (int64_t)ck_next(3); i < m.n; i += 1 + (int64_t)ck_next(5) + m.n / 16) {
+        one[i] = 0x3f80;
+        mul(panel, m.n, one, m.n, 1, y, 16, 16);
+        one[i] = 0;
+        for (int r = 0; r < 16; r++) {
+            float w = r < m.rows ? ggl_e4m3_to_f32(m.codes[r * m.row_bytes + i]) * m.scales[i / 128] : 0;
+            if (!(want >> r & 1) && y[r] != w) ck_fail("row %d, input %d: %g, not %g", r, (int)i, (double)y[r], (double)w);
+        }
     }
 }
 
@@ -73,11 +141,45 @@ static void every_kernel(void **state)
 #undef KERNEL
 }
 
+/* Whatever a processor has: who multiplies knows the panels of who packed. */
+static void the_pick_takes_both_of_one_level(void **state)
+{
+    (void)state;
+    uint64_t every = 0, seen[8] = {0};
+    int n_seen = 0;
+#define KERNEL(operation, isa, symbol) every |= (isa);
+#include "kernels/kernels.def"
+#undef KERNEL
+    for (uint64_t isa = every;; isa = (isa - 1) & every) {
+        struct ggl_kernels k;
+        ggl_kernels_pick(&k, isa);
+        uint64_t pack = level_of((ck_kernel *)k.fp8_pack), mul = level_of((ck_kernel *)k.fp8_mul);
+        if (pack != mul) fail_msg("levels %llx: panels of %llx for %llx", (unsigned long long)isa, (unsigned long long)pack, (unsigned long long)mul);
+        int i = 0;
+        while (i < n_seen && seen[i] != pack) i++;
+        if (i == n_seen) seen[n_seen++] = pack;
+        if (!isa) break;
+    }
+    int n_levels = 0;
+#define KERNEL(operation, isa, symbol) n_levels += strcmp(#operation, "fp8_mul") == 0;
+#include "kernels/fp8/kernels.def"
+#undef KERNEL
+    assert_int_equal(n_seen, n_levels);
+}
+
+/* ---- broken ones, on plain panels */
+
+static uint8_t *copy_of(const uint8_t *panel, int64_t n)
+{
+    uint8_t *copy = malloc((size_t)ggl_fp8_panel_bytes(n));
+    memcpy(copy, panel, (size_t)ggl_fp8_flags_at(n) + 4);
+    return copy;
+}
+
 static void first_scale_for_all(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens,
                                 float *y, int64_t y_stride, int n_rows)
 {
-    uint8_t *copy = malloc((size_t)ggl_fp8_panel_bytes(n));
-    memcpy(copy, panel, (size_t)(n * 16 + (n + 127) / 128 * 4));
+    uint8_t *copy = copy_of(panel, n);
     for (int64_t t = 1; t < (n + 127) / 128; t++) memcpy(copy + n * 16 + 4 * t, copy + n * 16, 4);
     ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows);
     free(copy);
@@ -86,10 +188,19 @@ static void first_scale_for_all(const uint8_t *panel, int64_t n, const uint16_t 
 static void loses_denormals(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                             int64_t y_stride, int n_rows)
 {
-    uint8_t *copy = malloc((size_t)ggl_fp8_panel_bytes(n));
-    memcpy(copy, panel, (size_t)(n * 16 + (n + 127) / 128 * 4));
+    uint8_t *copy = copy_of(panel, n);
     for (int64_t i = 0; i < n * 16; i++)
         if (!(copy[i] & 0x78)) copy[i] = 0;
+    ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows);
+    free(copy);
+}
+
+static void decodes_what_is_no_number(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens,
+                                      float *y, int64_t y_stride, int n_rows)
+{
+    uint8_t *copy = copy_of(panel, n);
+    for (int64_t i = 0; i < n * 16; i++)
+        if ((copy[i] & 127) == 127) copy[i]--;
     ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows);
     free(copy);
 }
@@ -99,6 +210,25 @@ static void writes_all_rows(const uint8_t *panel, int64_t n, const uint16_t *x, 
 {
     (void)n_rows;
     ggl_fp8_mul_ref(panel, n, x, x_stride, n_tokens, y, y_stride, 16);
+}
+
+static void forgets_the_flags(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
+{
+    ggl_fp8_pack_ref(rows, row_bytes, n_rows, n, panel);
+    memset(panel + ggl_fp8_flags_at(n), 0, 4);
+}
+
+static void keeps_old_rows(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
+{
+    ggl_fp8_pack_ref(rows, row_bytes, n_rows, n, panel);
+    if (n_rows < 16) panel[16 * 3 + 3 * 2] = 0x40; /* row 15 */
+}
+
+static void swaps_inputs(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
+{
+    ggl_fp8_pack_ref(rows, row_bytes, n_rows, n, panel);
+    uint8_t c = panel[0];
+    panel[0] = panel[1], panel[1] = c;
 }
 
 static void cuts_instead_of_rounding(const float *x, int64_t n, uint16_t *out)
@@ -116,16 +246,82 @@ static void broken_ones_are_caught(void **state)
     ck_must_fail("one scale", check_fp8_mul, (ck_kernel *)first_scale_for_all);
     ck_must_fail("denormals", check_fp8_mul, (ck_kernel *)loses_denormals);
     ck_must_fail("all rows", check_fp8_mul, (ck_kernel *)writes_all_rows);
+    ck_must_fail("no number", check_fp8_mul, (ck_kernel *)decodes_what_is_no_number);
+    ck_must_fail("flags", check_fp8_pack, (ck_kernel *)forgets_the_flags);
+    ck_must_fail("old rows", check_fp8_pack, (ck_kernel *)keeps_old_rows);
+    ck_must_fail("inputs", check_fp8_pack, (ck_kernel *)swaps_inputs);
     ck_must_fail("cuts", check_act_bf16, (ck_kernel *)cuts_instead_of_rounding);
+}
+
+/* ---- benchmark: one token, and some, with panels that fit in the second-level cache */
+
+enum { BENCH_IN = 4096, BENCH_PANELS = 8, BENCH_TOKENS = 32 };
+static uint8_t *bench_rows, *bench_panels;
+static uint16_t bench_x[BENCH_IN * BENCH_TOKENS];
+
+static void bench_fp8_pack(ck_kernel *kernel, int64_t n)
+{
+    for (int p = 0; p < BENCH_PANELS; p++)
+        ((ggl_fp8_pack_fn *)kernel)(bench_rows, n, 16, n, bench_panels + p * ggl_fp8_panel_bytes(n));
+}
+
+static void bench_tokens(ck_kernel *kernel, int64_t n, int64_t n_tokens)
+{
+    float y[16 * BENCH_TOKENS];
+    for (int p = 0; p < BENCH_PANELS; p++)
+        ((ggl_fp8_mul_fn *)kernel)(bench_panels + p * ggl_fp8_panel_bytes(n), n, bench_x, n, n_tokens, y, 16, 16);
+}
+
+static void bench_fp8_mul(ck_kernel *kernel, int64_t n)
+{
+    bench_tokens(kernel, n, 1);
+}
+
+static void bench_fp8_mul_many(ck_kernel *kernel, int64_t n)
+{
+    bench_tokens(kernel, n, BENCH_TOKENS);
+}
+
+static void bench_act_bf16(ck_kernel *kernel, int64_t n)
+{
+    static float x[BENCH_IN];
+    ((ggl_act_bf16_fn *)kernel)(x, n, bench_x);
+}
+
+/* GB/s of "many" are those of 32 single tokens. */
+static void bench(void)
+{
+    double bytes = (double)BENCH_PANELS * 16 * BENCH_IN;
+    bench_rows = malloc(16 * BENCH_IN);
+    bench_panels = aligned_alloc(64, (size_t)(BENCH_PANELS * ggl_fp8_panel_bytes(BENCH_IN)));
+    if (bench_rows && bench_panels) {
+        for (int i = 0; i < 16 * BENCH_IN; i++) bench_rows[i] = (uint8_t)(ck_next(256) & 0xfb);
+        for (int i = 0; i < BENCH_IN * BENCH_TOKENS; i++) bench_x[i] = (uint16_t)(0x3f00 + ck_next(256));
+        for (int64_t p = 0; p < BENCH_PANELS; p++)
+            for (int64_t t = 0; t < BENCH_IN / 128; t++)
+                memset(bench_panels + p * ggl_fp8_panel_bytes(BENCH_IN) + BENCH_IN * 16 + 4 * t, 0x3f, 4);
+#define KERNEL(operation, isa, symbol) \
+    ck_bench(#symbol, isa, bench_##operation, (ck_kernel *)symbol, BENCH_IN, \
+             strcmp(#operation, "act_bf16") == 0 ? 4.0 * BENCH_IN : bytes);
+#include "kernels/fp8/kernels.def"
+#undef KERNEL
+#define KERNEL(operation, isa, symbol) \
+    if (strcmp(#operation, "fp8_mul") == 0) \
+        ck_bench(#symbol " many", isa, bench_fp8_mul_many, (ck_kernel *)symbol, BENCH_IN, bytes * BENCH_TOKENS);
+#include "kernels/fp8/kernels.def"
+#undef KERNEL
+    }
+    free(bench_rows), free(bench_panels);
 }
 
 static int tests(void)
 {
-    const struct CMUnitTest list[] = {cmocka_unit_test(every_kernel), cmocka_unit_test(broken_ones_are_caught)};
+    const struct CMUnitTest list[] = {cmocka_unit_test(every_kernel), cmocka_unit_test(the_pick_takes_both_of_one_level),
+                                      cmocka_unit_test(broken_ones_are_caught)};
     return cmocka_run_group_tests_name("kernels/fp8", list, NULL, NULL);
 }
 
 int main(int argc, char **argv)
 {
-    return ck_main(argc, argv, tests, NULL);
+    return ck_main(argc, argv, tests, bench);
 }

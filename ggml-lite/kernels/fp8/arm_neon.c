@@ -8,6 +8,8 @@
 #include <arm_neon.h>
 #include <string.h>
 
+#include "kernels/fp8/flags.h"
+
 enum { TOKENS = 4, QUADS = GGL_FP8_ROWS / 4 };
 
 /* Signs to the top, the other bits below a half's two upper exponent bits; `codes` in the upper bytes. */
@@ -85,6 +87,29 @@ void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_
         }
         k += count;
     }
+    ggl_fp8_spoil(panel, n, n_tokens, y, y_stride, n_rows);
+}
+
+/* Four rows by four inputs -> 16 bytes of a group: the first pair of each row, then the second. */
+static inline uint8x16_t four_rows(const uint8_t *rows, int64_t row_bytes)
+{
+    uint32_t inputs[4];
+    for (int r = 0; r < 4; r++) memcpy(&inputs[r], rows + r * row_bytes, 4);
+    uint16x8_t pairs = vreinterpretq_u16_u32(vld1q_u32(inputs));
+    uint16x4_t low = vget_low_u16(pairs), high = vget_high_u16(pairs);
+    return vreinterpretq_u8_u16(vcombine_u16(vuzp1_u16(low, high), vuzp2_u16(low, high)));
+}
+
+void ggl_fp8_pack_neon(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
+{
+    if (n_rows < GGL_FP8_ROWS) {
+        ggl_fp8_pack_ref(rows, row_bytes, n_rows, n, panel);
+        return;
+    }
+    uint32_t flags = ggl_fp8_flags(rows, row_bytes, n_rows, n);
+    for (int64_t i = 0; i < n; i += 4)
+        for (int q = 0; q < QUADS; q++) vst1q_u8(panel + 16 * i + 16 * q, four_rows(rows + 4 * q * row_bytes + i, row_bytes));
+    memcpy(panel + ggl_fp8_flags_at(n), &flags, 4);
 }
 
 /* Nearest even by integer arithmetic; a NaN keeps its sign and upper bits and is made quiet. */

@@ -2,15 +2,19 @@
  * FP8 (E4M3) matrices times BF16 activations, in panels of 16 rows.
  *
  * A panel of n inputs (n a multiple of 4) is n / 4 groups of 64 codes, then ceil(n / 128) float scales (one a
- * 128-column tile: all 16 rows lie in the same 128).  In a group, byte 16 l + 8 p + 2 r + i holds row 4 l + r and
- * input 2 p + i of the four.
+ * 128-column tile: all 16 rows lie in the same 128), then 32 bits: bit r says that row r has a code that is no number.
+ *
+ * How the codes of a group lie is the level's own affair: what fp8_pack of a level writes, fp8_mul of the same level
+ * reads, and the pick always takes both from one (tests/kernels/fp8.c).  The plain form, which NEON and AVX-512 have,
+ * too: byte 16 l + 8 p + 2 r + i is row 4 l + r and input 2 p + i of the four.
  *
  * Every result is, whatever the level, the number of tokens or threads:
  *     sum = 0; for each tile of 128 inputs:
  *         s0 = s1 = 0; for each group of four inputs (a, b, c, d):
  *             s0 = (s0 + w_b x_b) + w_a x_a; s1 = (s1 + w_d x_d) + w_c x_c
  *         sum = sum + (s0 + s1) * scale
- * Products of E4M3 and BF16 are exact in float, so fused and separate rounding agree.
+ * Products of E4M3 and BF16 are exact in float, so fused and separate rounding agree.  A row with a code that is no
+ * number has no results that are numbers.
  */
 #ifndef GGL_KERNEL_FP8_H
 #define GGL_KERNEL_FP8_H
@@ -20,13 +24,23 @@
 #define GGL_FP8_ROWS 16
 #define GGL_FP8_TILE 128
 
+/* From the beginning of a panel to the bits of its rows. */
+static inline int64_t ggl_fp8_flags_at(int64_t n)
+{
+    return n * GGL_FP8_ROWS + (n + GGL_FP8_TILE - 1) / GGL_FP8_TILE * 4;
+}
+
 static inline int64_t ggl_fp8_panel_bytes(int64_t n)
 {
-    return (n * GGL_FP8_ROWS + (n + GGL_FP8_TILE - 1) / GGL_FP8_TILE * 4 + 63) & ~(int64_t)63;
+    return (ggl_fp8_flags_at(n) + 4 + 63) & ~(int64_t)63;
 }
 
 /* x -> BF16, nearest even; out may not overlap x. */
 typedef void ggl_act_bf16_fn(const float *x, int64_t n, uint16_t *out);
+
+/* The codes and the bits of n_rows <= 16 rows, row_bytes apart, of n inputs; the rows that are missing are zeros.  The
+ * scales, n * 16 bytes into the panel, are the caller's to write. */
+typedef void ggl_fp8_pack_fn(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel);
 
 /* y[t * y_stride + r] for r < n_rows <= 16; token t is x + t * x_stride elements. */
 typedef void ggl_fp8_mul_fn(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,

@@ -1,72 +1,208 @@
 /*
  * AVX2 with F16C: an E4M3 code moved up by seven bits is a half 2^8 too small, denormals included, so the processor's
  * own conversion decodes it.  The factor goes into the tile's scale, which stays exact.
+ *
+ * In a panel of this level inputs lie in pairs: byte 2r + i of 32 is row r and input i of the two.  A byte product with
+ * 128 and 0 moves the codes of one input up, signs included, and leaves those of the other out.  Halves are stored and
+ * converted as they are loaded: from a register that takes a shuffle for each, and another for the upper eight.
  */
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-enum { TOKENS = 4 };
+#include "kernels/fp8/flags.h"
 
-/* Sixteen codes: rows 4l .. 4l + 3, pair 0 in w[0], pair 1 in w[1]; inputs alternate. */
-static inline void decode(const uint8_t *codes, __m256 w[2])
+enum {
+    ROWS = GGL_FP8_ROWS,
+    TILE = GGL_FP8_TILE,
+    FEW = 3,    /* tokens whose four sums each fit into the registers */
+    MANY = 5,   /* tokens at a time of more: one of the two sums after the other */
+    CHUNK = 50, /* tokens that a tile is decoded for */
+    AHEAD = 16  /* inputs that are decoded ahead for few tokens */
+};
+
+/* ---- packing */
+
+/* Words r of rows r and r + 8 -> 16 rows of one pair of inputs a vector. */
+static inline void transpose_words(__m256i w[8])
 {
-    __m256i c = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)codes));
-    __m256i sign = _mm256_and_si256(_mm256_slli_epi16(c, 8), _mm256_set1_epi16((short)0x8000));
-    __m256i rest = _mm256_slli_epi16(_mm256_and_si256(c, _mm256_set1_epi16(0x7f)), 7);
-    __m256i half = _mm256_or_si256(sign, rest);
-    w[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(half));
-    w[1] = _mm256_cvtph_ps(_mm256_extracti128_si256(half, 1));
+    __m256i a[8], b[8];
+    for (int i = 0; i < 4; i++) {
+        a[2 * i] = _mm256_unpacklo_epi16(w[2 * i], w[2 * i + 1]);
+        a[2 * i + 1] = _mm256_unpackhi_epi16(w[2 * i], w[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        for (int j = 0; j < 2; j++) {
+            b[4 * i + 2 * j] = _mm256_unpacklo_epi32(a[4 * i + j], a[4 * i + 2 + j]);
+            b[4 * i + 2 * j + 1] = _mm256_unpackhi_epi32(a[4 * i + j], a[4 * i + 2 + j]);
+        }
+    }
+    for (int j = 0; j < 4; j++) {
+        w[2 * j] = _mm256_unpacklo_epi64(b[j], b[4 + j]);
+        w[2 * j + 1] = _mm256_unpackhi_epi64(b[j], b[4 + j]);
+    }
 }
 
-/* x_a, x_b, x_a, x_b, ... as float. */
-static inline __m256 pair_of(const uint16_t *x)
+void ggl_fp8_pack_avx2(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
 {
-    int32_t v;
-    memcpy(&v, x, 4);
-    __m256i both = _mm256_set1_epi32(v);
-    __m256i a = _mm256_slli_epi32(both, 16), b = _mm256_and_si256(both, _mm256_set1_epi32((int)0xffff0000));
-    return _mm256_castsi256_ps(_mm256_blend_epi32(a, b, 0xaa));
+    uint32_t flags = ggl_fp8_flags(rows, row_bytes, n_rows, n);
+    int64_t i = 0;
+    for (; n_rows == ROWS && i + 16 <= n; i += 16) {
+        __m256i w[8];
+        for (int r = 0; r < 8; r++) {
+            __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(rows + r * row_bytes + i));
+            __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(rows + (r + 8) * row_bytes + i));
+            w[r] = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+        }
+        transpose_words(w);
+        for (int p = 0; p < 8; p++) _mm256_storeu_si256((__m256i *)(void *)(panel + i * ROWS + 32 * p), w[p]);
+    }
+    memset(panel + i * ROWS, 0, (size_t)((n - i) * ROWS));
+    for (; i < n; i += 2)
+        for (int r = 0; r < n_rows; r++) memcpy(panel + i * ROWS + 2 * r, rows + r * row_bytes + i, 2);
+    memcpy(panel + ggl_fp8_flags_at(n), &flags, 4);
 }
 
-/* s += products of the odd inputs, then of the even ones.  p0, p1: (row, input) products of rows 0..3 and 4..7. */
-static inline __m256 add_pairs(__m256 s, __m256 p0, __m256 p1)
+/* ---- decoding */
+
+/* Codes of n inputs -> halves, 32 bytes an input. */
+static inline __attribute__((always_inline)) void decode(const uint8_t *codes, int n, uint8_t *halves)
 {
-    s = _mm256_add_ps(s, _mm256_shuffle_ps(p0, p1, 0xdd));
-    return _mm256_add_ps(s, _mm256_shuffle_ps(p0, p1, 0x88));
+    const __m256i mask = _mm256_set1_epi16((short)0xbf80); /* without the second copy of the sign */
+    const __m256i first = _mm256_set1_epi16(0x0080), second = _mm256_set1_epi16((short)0x8000);
+    for (int i = 0; i < n; i += 2) {
+        __m256i c = _mm256_loadu_si256((const __m256i *)(const void *)(codes + i * ROWS));
+        __asm__("" : "+x"(c)); /* one load, not one for each use */
+        __m256i *to = (__m256i *)(void *)(halves + 2 * i * ROWS);
+        _mm256_store_si256(to, _mm256_and_si256(_mm256_maddubs_epi16(first, c), mask));
+        _mm256_store_si256(to + 1, _mm256_and_si256(_mm256_maddubs_epi16(second, c), mask));
+    }
 }
 
-/* Rows come out as 0 1 4 5 | 2 3 6 7 within eight. */
-static inline __m256 in_order(__m256 s)
+/* Eight rows of an input; `half` of the rows is 0 or 1. */
+static inline __m256 weights(const uint8_t *halves, int i, int half)
 {
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(s), 0xd8));
+    return _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(const void *)(halves + 2 * i * ROWS + 16 * half)));
 }
 
-static inline __attribute__((always_inline)) void run_tokens(const uint8_t *panel, int64_t n, const uint16_t *x,
-                                                             int64_t x_stride, const int count, __m256 sum[TOKENS][2])
+/* Input i + odd of a token as float. */
+static inline __m256 input(const uint16_t *x, int i, const int odd)
 {
-    const uint8_t *scales = panel + n * GGL_FP8_ROWS;
-    for (int k = 0; k < count; k++) sum[k][0] = sum[k][1] = _mm256_setzero_ps();
-    for (int64_t start = 0; start < n; start += GGL_FP8_TILE, scales += 4) {
-        int64_t end = start + GGL_FP8_TILE < n ? start + GGL_FP8_TILE : n;
-        float scale;
-        memcpy(&scale, scales, 4);
+    int32_t both;
+    memcpy(&both, x + i, 4);
+    __m256i v = _mm256_set1_epi32(both);
+    return _mm256_castsi256_ps(odd ? _mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000)) : _mm256_slli_epi32(v, 16));
+}
+
+/* ---- multiplying; s[k][half]: sums of token k, eight rows each */
+
+/* Inputs i and i + 1 of `count` tokens, the second one first. */
+static inline __attribute__((always_inline)) void add_pair(const uint8_t *halves, const uint16_t *x, int64_t x_stride, int i,
+                                                           const int count, __m256 s[][2])
+{
+    for (int odd = 1; odd >= 0; odd--) {
+        __m256 w0 = weights(halves, i + odd, 0), w1 = weights(halves, i + odd, 1);
+        for (int k = 0; k < count; k++) {
+            __m256 v = input(x + k * x_stride, i, odd);
+            s[k][0] = _mm256_fmadd_ps(w0, v, s[k][0]);
+            s[k][1] = _mm256_fmadd_ps(w1, v, s[k][1]);
+            if (count > FEW) __asm__("" ::: "memory"); /* one at a time: five tokens leave no registers for more */
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void set_zero(__m256 s[][2], const int count)
+{
+    for (int k = 0; k < count; k++) s[k][0] = s[k][1] = _mm256_setzero_ps();
+}
+
+/* sum += (s0 + s1) * scale */
+static inline __attribute__((always_inline)) void add_tile(__m256 sum[][2], __m256 s0[][2], __m256 s1[][2], const int count,
+                                                           float scale)
+{
+    for (int k = 0; k < count; k++)
         for (int half = 0; half < 2; half++) {
-            __m256 s0[TOKENS], s1[TOKENS];
-            for (int k = 0; k < count; k++) s0[k] = s1[k] = _mm256_setzero_ps();
-            for (int64_t i = start; i < end; i += 4) {
-                __m256 w0[2], w1[2];
-                decode(panel + i * GGL_FP8_ROWS + 32 * half, w0);
-                decode(panel + i * GGL_FP8_ROWS + 32 * half + 16, w1);
-                for (int k = 0; k < count; k++) {
-                    __m256 a = pair_of(x + k * x_stride + i), b = pair_of(x + k * x_stride + i + 2);
-                    s0[k] = add_pairs(s0[k], _mm256_mul_ps(w0[0], a), _mm256_mul_ps(w1[0], a));
-                    s1[k] = add_pairs(s1[k], _mm256_mul_ps(w0[1], b), _mm256_mul_ps(w1[1], b));
-                }
+            __m256 p = _mm256_mul_ps(_mm256_add_ps(s0[k][half], s1[k][half]), _mm256_set1_ps(scale * 256.0f));
+            sum[k][half] = _mm256_add_ps(sum[k][half], p);
+        }
+}
+
+static inline float scale_of(const uint8_t *panel, int64_t n, int64_t i)
+{
+    float scale;
+    memcpy(&scale, panel + n * ROWS + i / TILE * 4, 4);
+    return scale;
+}
+
+static inline int64_t end_of_tile(int64_t i, int64_t n)
+{
+    return i + TILE < n ? i + TILE : n;
+}
+
+static void store_rows(float *y, __m256 sum[2], int n_rows)
+{
+    float all[ROWS];
+    _mm256_storeu_ps(all, sum[0]);
+    _mm256_storeu_ps(all + 8, sum[1]);
+    memcpy(y, all, (size_t)n_rows * 4);
+}
+
+/* Decoding runs ahead of multiplying, so that the stores are done when their halves are loaded. */
+static inline __attribute__((always_inline)) void run_few(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride,
+                                                          const int count, __m256 sum[][2])
+{
+    _Alignas(32) uint8_t ring[2 * AHEAD * ROWS];
+    set_zero(sum, count);
+    for (int64_t i = 0; i < AHEAD && i < n; i += 4) decode(panel + i * ROWS, 4, ring + 2 * i * ROWS);
+    for (int64_t i = 0; i < n;) {
+        __m256 s0[FEW][2], s1[FEW][2];
+        float scale = scale_of(panel, n, i);
+        int64_t end = end_of_tile(i, n);
+        set_zero(s0, count);
+        set_zero(s1, count);
+        for (; i < end; i += 4) {
+            uint8_t *halves = ring + 2 * (i % AHEAD) * ROWS;
+            int64_t ahead = i + AHEAD < n ? i + AHEAD : n - 4;
+            add_pair(halves, x + i, x_stride, 0, count, s0);
+            add_pair(halves, x + i, x_stride, 2, count, s1);
+            decode(panel + ahead * ROWS, 4, halves);
+        }
+        add_tile(sum, s0, s1, count, scale);
+    }
+}
+
+/* One tile of n inputs for up to five tokens. */
+static inline __attribute__((always_inline)) void run_block(const uint8_t *halves, int n, const uint16_t *x, int64_t x_stride,
+                                                            const int count, float scale, __m256 sum[][2])
+{
+    __m256 s0[MANY][2], s1[MANY][2];
+    set_zero(s0, count);
+    for (int i = 0; i < n; i += 4) add_pair(halves, x, x_stride, i, count, s0);
+    set_zero(s1, count);
+    for (int i = 2; i < n; i += 4) add_pair(halves, x, x_stride, i, count, s1);
+    add_tile(sum, s0, s1, count, scale);
+}
+
+static void run_many(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int n_tokens, __m256 sum[][2])
+{
+    _Alignas(32) uint8_t halves[2 * TILE * ROWS];
+    set_zero(sum, n_tokens);
+    for (int64_t tile = 0; tile < n; tile += TILE) {
+        int inputs = (int)(end_of_tile(tile, n) - tile);
+        float scale = scale_of(panel, n, tile);
+        decode(panel + tile * ROWS, inputs, halves);
+        for (int k = 0, count; k < n_tokens; k += count) {
+            int left = n_tokens - k;
+            const uint16_t *v = x + k * x_stride + tile;
+            count = left >= 2 * MANY || left == MANY ? MANY : left > MANY ? (left + 1) / 2 : left;
+            switch (count) {
+            case 5: run_block(halves, inputs, v, x_stride, 5, scale, sum + k); break;
+            case 4: run_block(halves, inputs, v, x_stride, 4, scale, sum + k); break;
+            case 3: run_block(halves, inputs, v, x_stride, 3, scale, sum + k); break;
+            case 2: run_block(halves, inputs, v, x_stride, 2, scale, sum + k); break;
+            default: run_block(halves, inputs, v, x_stride, 1, scale, sum + k); break;
             }
-            for (int k = 0; k < count; k++)
-                sum[k][half] = _mm256_add_ps(sum[k][half], _mm256_mul_ps(_mm256_add_ps(s0[k], s1[k]), _mm256_set1_ps(scale * 256.0f)));
         }
     }
 }
@@ -77,19 +213,16 @@ void ggl_fp8_mul_avx2(const uint8_t *panel, int64_t n, const uint16_t *x, int64_
     for (int64_t k = 0; k < n_tokens;) {
         const uint16_t *v = x + k * x_stride;
         int64_t left = n_tokens - k;
-        int count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        __m256 sum[TOKENS][2];
-        if (count == 4) run_tokens(panel, n, v, x_stride, 4, sum);
-        else if (count == 2) run_tokens(panel, n, v, x_stride, 2, sum);
-        else run_tokens(panel, n, v, x_stride, 1, sum);
-        for (int i = 0; i < count; i++) {
-            float all[16];
-            _mm256_storeu_ps(all, in_order(sum[i][0]));
-            _mm256_storeu_ps(all + 8, in_order(sum[i][1]));
-            memcpy(y + (k + i) * y_stride, all, (size_t)n_rows * 4);
-        }
+        int count = left < CHUNK ? (int)left : CHUNK;
+        __m256 sum[CHUNK][2];
+        if (count > FEW) run_many(panel, n, v, x_stride, count, sum);
+        else if (count == 3) run_few(panel, n, v, x_stride, 3, sum);
+        else if (count == 2) run_few(panel, n, v, x_stride, 2, sum);
+        else run_few(panel, n, v, x_stride, 1, sum);
+        for (int i = 0; i < count; i++) store_rows(y + (k + i) * y_stride, sum[i], n_rows);
         k += count;
     }
+    ggl_fp8_spoil(panel, n, n_tokens, y, y_stride, n_rows);
 }
 
 /* Nearest even by integer arithmetic; a NaN keeps its sign and upper bits and is made quiet. */

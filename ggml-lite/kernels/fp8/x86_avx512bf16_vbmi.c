@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/fp8/flags.h"
+
 enum { TOKENS = 8, MOST_TILES = 64 };
 
 struct tables {
@@ -147,4 +149,25 @@ void ggl_fp8_mul_avx512(const uint8_t *panel, int64_t n, const uint16_t *x, int6
         for (int i = 0; i < count; i++) _mm512_mask_storeu_ps(y + (k + i) * y_stride, rows, sum[i]);
         k += count;
     }
+}
+
+/* Four rows by four inputs -> 16 bytes of a group: the first pair of each row, then the second. */
+static inline __m128i four_rows(const uint8_t *rows, int64_t row_bytes)
+{
+    int32_t v[4];
+    for (int r = 0; r < 4; r++) memcpy(&v[r], rows + r * row_bytes, 4);
+    return _mm_shuffle_epi8(_mm_set_epi32(v[3], v[2], v[1], v[0]), _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
+}
+
+void ggl_fp8_pack_avx512(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
+{
+    if (n_rows < GGL_FP8_ROWS) {
+        ggl_fp8_pack_ref(rows, row_bytes, n_rows, n, panel);
+        return;
+    }
+    uint32_t flags = ggl_fp8_flags(rows, row_bytes, n_rows, n);
+    for (int64_t i = 0; i < n; i += 4)
+        for (int l = 0; l < 4; l++)
+            _mm_storeu_si128((__m128i *)(void *)(panel + 16 * i + 16 * l), four_rows(rows + 4 * l * row_bytes + i, row_bytes));
+    memcpy(panel + ggl_fp8_flags_at(n), &flags, 4);
 }
