@@ -32,12 +32,18 @@ static void tap_node(struct execution *e, const struct ggl_node *node, const str
     ggl_team_barrier(e->g->team);
 }
 
+static void run_phase(const struct execution *e, const struct ggl_node *node, struct ggl_run *run, int phase)
+{
+    run->scratch = e->g->arena + node->scratch_offset;
+    run->given = e->g->given + node->first_given + phase * e->g->domains.n;
+    if (!ggl_run_cancelled(run)) node->op->run(node, run, phase);
+}
+
 /* A cancelled run still meets at every barrier: threads that left at different nodes would wait for ever. */
 static void run_node(struct execution *e, const struct ggl_node *node, struct ggl_run *run)
 {
-    run->scratch = e->g->arena + node->scratch_offset;
     for (int phase = 0; phase < node->op->n_phases; phase++) {
-        if (!ggl_run_cancelled(run)) node->op->run(node, run, phase);
+        run_phase(e, node, run, phase);
         if (meet_after(e, node, phase)) ggl_team_barrier(e->g->team);
     }
     tap_node(e, node, run);
@@ -68,10 +74,9 @@ static void time_node(struct execution *e, const struct ggl_node *node, struct g
     struct ggl_profile_op *line = line_of(e->g->profile, node->op->name);
     line->calls++;
     e->g->profile->nodes++;
-    run->scratch = e->g->arena + node->scratch_offset;
     double start = now();
     for (int phase = 0; phase < node->op->n_phases; phase++) {
-        if (!ggl_run_cancelled(run)) node->op->run(node, run, phase);
+        run_phase(e, node, run, phase);
         double done = now(), after = done;
         if (meet_after(e, node, phase)) {
             ggl_team_barrier(e->g->team);
@@ -90,11 +95,17 @@ static void time_node(struct execution *e, const struct ggl_node *node, struct g
 static void run_thread(void *arg, int ith, int nth)
 {
     struct execution *e = arg;
-    struct ggl_run run = {ith, nth, e->n_tokens, e->pos, e->cancel, &e->stop, NULL, &e->g->kernels};
+    struct ggl_run run = {ith, nth, e->n_tokens, e->pos, e->cancel, &e->stop, NULL, &e->g->kernels, &e->g->domains, NULL};
     void (*run_one)(struct execution *, const struct ggl_node *, struct ggl_run *) =
         ith == 0 && e->g->profile ? time_node : run_node;
     for (int i = 0; i < e->g->n_nodes; i++)
         if (e->g->nodes[i]->op) run_one(e, e->g->nodes[i], &run);
+}
+
+void ggl_graph_reset_given(struct ggl_graph *g)
+{
+    for (int i = 0; i < g->n_given; i++) /* a line that nobody wrote to stays where it is */
+        if (atomic_load_explicit(&g->given[i].n, memory_order_relaxed)) atomic_store_explicit(&g->given[i].n, 0, memory_order_relaxed);
 }
 
 static const struct ggl_node *unbound_input(const struct ggl_graph *g)
@@ -115,6 +126,7 @@ enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t
                         unbound_input(g)->index);
     struct execution e = {g, n_tokens, pos, cancel, false};
     if (g->profile) g->profile->runs++;
+    ggl_graph_reset_given(g);
     enum ggl_status s = ggl_team_run(g->team, run_thread, &e, err);
     if (s) return s;
     if (atomic_load(&e.stop)) return ggl_fail(err, GGL_ERR_CANCELLED, NULL, GGL_NO_OFFSET, NULL, NULL, "cancelled");

@@ -24,6 +24,7 @@ void ggl_graph_free(struct ggl_graph *g)
     for (int i = 0; i < g->n_nodes; i++) free(g->nodes[i]);
     free(g->nodes);
     free(g->arena);
+    free(g->given);
     free(g);
 }
 

@@ -7,6 +7,7 @@
 #define GGL_GRAPH_IMPL_H
 
 #include "ggml-lite/graph.h"
+#include "guided.h"
 #include "kernels/kernels.h"
 
 #define GGL_MAX_SRC 5
@@ -22,6 +23,8 @@ struct ggl_run {
     atomic_bool *stop;         /* this run's: set by the first thread that saw the host's */
     uint8_t *scratch;          /* shared by the team, as large as the op asked for */
     const struct ggl_kernels *k;
+    const struct ggl_domains *domains;
+    struct ggl_given *given; /* of this operation and phase: [domains->n] */
 };
 
 struct ggl_op {
@@ -65,6 +68,7 @@ struct ggl_node {
     /* found by steps.c: it runs in these steps, and a barrier ends every step */
     int first_step, last_step;
     int index;
+    int first_given; /* of its first phase, in the graph's */
     int last_use;  /* index of the last node that reads this one */
     uint64_t offset, scratch_offset;
     uint8_t *data;
@@ -86,6 +90,9 @@ struct ggl_graph {
     struct ggl_kernels kernels; /* picked by ggl_graph_plan */
     uint8_t *arena;
     uint64_t arena_bytes;
+    struct ggl_domains domains;
+    struct ggl_given *given; /* [n_given]: of all nodes and phases, domains.n each */
+    int n_given;
     ggl_tap_fn *tap;
     void *tap_user;
     struct ggl_profile *profile; /* NULL: off */
@@ -95,6 +102,11 @@ uint64_t ggl_elem_bytes(enum ggl_elem elem);
 
 /* steps.c: number the steps of all nodes. */
 void ggl_graph_find_steps(struct ggl_graph *g);
+
+/* plan.c: counters of guided shares for a team with these domains; false: no memory. */
+bool ggl_graph_set_domains(struct ggl_graph *g, struct ggl_domains domains);
+/* execute.c: before each run. */
+void ggl_graph_reset_given(struct ggl_graph *g);
 
 /* Whether a barrier follows the node's last phase: something after it runs in another step. */
 static inline bool ggl_ends_step(const struct ggl_graph *g, const struct ggl_node *node)

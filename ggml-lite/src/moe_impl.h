@@ -6,6 +6,7 @@
 
 struct ggl_moe_groups {
     int32_t *first; /* [n_expert + 1] where an expert's pairs begin */
+    int32_t *used;  /* how many experts have pairs, then which, ascending */
     int32_t *token; /* [n_tokens * n_used] */
     float *gain;    /* [n_tokens * n_used] */
 };

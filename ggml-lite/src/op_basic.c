@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* Rows that a thread computes before it looks at the cancel flag again. */
-enum { CANCEL_ROWS = 64 };
+/* Rows that a thread computes before it looks at the cancel flag again, and that kernels take together. */
+enum { CANCEL_ROWS = 64, ROWS = 16 };
 
 /* ---- embed */
 
@@ -127,13 +127,16 @@ static void run_mul_mat(const struct ggl_node *node, const struct ggl_run *run, 
 {
     (void)phase;
     const struct ggl_tensor *w = node->p.mat.w;
-    int64_t n_in = w->ne[0], n_out = w->ne[1], begin, end;
+    int64_t n_in = w->ne[0], n_out = w->ne[1];
     void *scratch = run->scratch + ggl_mul_mat_scratch(n_in) * (uint64_t)run->ith;
-    ggl_share(n_out, run->ith, run->nth, &begin, &end);
-    for (int64_t r = begin; r < end && !ggl_run_cancelled(run); r += CANCEL_ROWS) {
-        int64_t last = end - r < CANCEL_ROWS ? end : r + CANCEL_ROWS;
-        run->k->mul_mat_f32(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0), n_in, NULL,
-                            run->n_tokens * node->p.mat.repeat, ggl_f32_out(node, 0) + r, n_out, scratch);
+    struct ggl_guided guided = ggl_guided_begin(run, (n_out + ROWS - 1) / ROWS, 1);
+    for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);) {
+        int64_t stop = end * ROWS < n_out ? end * ROWS : n_out;
+        for (int64_t r = begin * ROWS; r < stop && !ggl_run_cancelled(run); r += CANCEL_ROWS) {
+            int64_t last = stop - r < CANCEL_ROWS ? stop : r + CANCEL_ROWS;
+            run->k->mul_mat_f32(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0), n_in, NULL,
+                                run->n_tokens * node->p.mat.repeat, ggl_f32_out(node, 0) + r, n_out, scratch);
+        }
     }
 }
 
@@ -153,16 +156,18 @@ static void run_mul_mat_grouped(const struct ggl_node *node, const struct ggl_ru
 {
     (void)phase;
     const struct ggl_tensor *w = node->p.mat.w;
-    int64_t n_in = w->ne[0], n_out = w->ne[1], groups = node->p.mat.repeat, rows = n_out / groups, begin, end;
+    int64_t n_in = w->ne[0], n_out = w->ne[1], groups = node->p.mat.repeat, rows = n_out / groups;
     void *scratch = run->scratch + ggl_mul_mat_scratch(n_in) * (uint64_t)run->ith;
-    ggl_share(n_out, run->ith, run->nth, &begin, &end);
-    for (int64_t r = begin; r < end && !ggl_run_cancelled(run);) {
-        int64_t group = r / rows, last = r + CANCEL_ROWS;
-        if (last > (group + 1) * rows) last = (group + 1) * rows;
-        if (last > end) last = end;
-        run->k->mul_mat_f32(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0) + group * n_in, n_in * groups,
-                            NULL, run->n_tokens, ggl_f32_out(node, 0) + r, n_out, scratch);
-        r = last;
+    struct ggl_guided guided = ggl_guided_begin(run, n_out, ROWS);
+    for (int64_t r, end; ggl_guided_next(&guided, &r, &end);) {
+        for (int64_t last; r < end && !ggl_run_cancelled(run); r = last) {
+            int64_t group = r / rows;
+            last = r + CANCEL_ROWS;
+            if (last > (group + 1) * rows) last = (group + 1) * rows;
+            if (last > end) last = end;
+            run->k->mul_mat_f32(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0) + group * n_in, n_in * groups,
+                                NULL, run->n_tokens, ggl_f32_out(node, 0) + r, n_out, scratch);
+        }
     }
 }
 

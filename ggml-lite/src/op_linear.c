@@ -68,9 +68,10 @@ static void run_linear(const struct ggl_node *node, const struct ggl_run *run, i
     (void)phase;
     const struct ggl_packed *w = node->p.linear.w;
     const struct ggl_node *x = node->src[0];
-    int64_t repeat = node->p.linear.repeat, begin, end;
-    ggl_share(w->n_panels, run->ith, run->nth, &begin, &end);
-    run_panels(w, run, begin, end, x->data, x->width / repeat, run->n_tokens * repeat, ggl_f32_out(node, 0));
+    int64_t repeat = node->p.linear.repeat;
+    struct ggl_guided guided = ggl_guided_begin(run, w->n_panels, 1);
+    for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);)
+        run_panels(w, run, begin, end, x->data, x->width / repeat, run->n_tokens * repeat, ggl_f32_out(node, 0));
 }
 
 static const struct ggl_op op_linear = {"linear", 1, NULL, run_linear};
@@ -98,12 +99,14 @@ static void run_grouped(const struct ggl_node *node, const struct ggl_run *run, 
     (void)phase;
     const struct ggl_packed *w = node->p.linear.w;
     const struct ggl_node *x = node->src[0];
-    int64_t groups = node->p.linear.repeat, panels = w->n_panels / groups, begin, end;
-    ggl_share(w->n_panels, run->ith, run->nth, &begin, &end);
-    while (begin < end) {
-        int64_t group = begin / panels, last = (group + 1) * panels < end ? (group + 1) * panels : end;
-        run_panels(w, run, begin, last, x->data + group * (x->width / groups), x->width, run->n_tokens, ggl_f32_out(node, 0));
-        begin = last;
+    int64_t groups = node->p.linear.repeat, panels = w->n_panels / groups;
+    struct ggl_guided guided = ggl_guided_begin(run, w->n_panels, 1);
+    for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);) {
+        for (int64_t last; begin < end; begin = last) {
+            int64_t group = begin / panels;
+            last = (group + 1) * panels < end ? (group + 1) * panels : end;
+            run_panels(w, run, begin, last, x->data + group * (x->width / groups), x->width, run->n_tokens, ggl_f32_out(node, 0));
+        }
     }
 }
 

@@ -26,7 +26,7 @@ static uint64_t round64(uint64_t n)
 uint64_t ggl_moe_groups_bytes(const struct ggl_node *node, int64_t n_tokens)
 {
     uint64_t pairs = (uint64_t)(n_tokens * node->p.moe.n_used);
-    return round64(((uint64_t)node->p.moe.gate->ne[2] + 1) * 4) + 2 * round64(pairs * 4);
+    return 2 * round64(((uint64_t)node->p.moe.gate->ne[2] + 1) * 4) + 2 * round64(pairs * 4);
 }
 
 void ggl_moe_groups_carve(const struct ggl_node *node, int64_t n_tokens, uint8_t *base, struct ggl_moe_groups *g)
@@ -34,8 +34,9 @@ void ggl_moe_groups_carve(const struct ggl_node *node, int64_t n_tokens, uint8_t
     uint64_t first = round64(((uint64_t)node->p.moe.gate->ne[2] + 1) * 4);
     uint64_t list = round64((uint64_t)(n_tokens * node->p.moe.n_used) * 4);
     g->first = (int32_t *)(void *)base;
-    g->token = (int32_t *)(void *)(base + first);
-    g->gain = (float *)(void *)(base + first + list);
+    g->used = (int32_t *)(void *)(base + first);
+    g->token = (int32_t *)(void *)(base + 2 * first);
+    g->gain = (float *)(void *)(base + 2 * first + list);
 }
 
 static uint64_t moe_layout(const struct ggl_node *node, int64_t n_tokens, int nth, int ith, uint8_t *base,
@@ -77,7 +78,9 @@ void ggl_moe_group(const struct ggl_node *node, const struct ggl_run *run, struc
         g->gain[at] = gains[i];
     }
     for (int64_t e = n_expert; e > 0; e--) g->first[e] = g->first[e - 1];
-    g->first[0] = 0;
+    g->first[0] = g->used[0] = 0;
+    for (int32_t e = 0; e < n_expert; e++)
+        if (g->first[e] < g->first[e + 1]) g->used[++g->used[0]] = e;
 }
 
 static void gate_and_up(const struct ggl_node *node, const struct ggl_run *run, struct moe_scratch *s)

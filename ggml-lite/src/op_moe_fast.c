@@ -14,6 +14,7 @@
 #include <string.h>
 
 enum { ROWS = 16, GROUP = 64, FEW = 2, FEW_GROUP = 256 }; /* rows of a panel, of a group, of one for few tokens */
+enum { LEAST = GROUP / ROWS };                             /* panels that a thread takes: one group, so that products are wide */
 
 struct fast_scratch {
     struct ggl_moe_groups groups;
@@ -134,23 +135,34 @@ static void round_inputs(const struct ggl_node *node, const struct ggl_run *run,
     for (int64_t t = begin; t < end; t++) run->k->act_q8(ggl_f32_row(node->src[0], t), n, s->x + t * ggl_act_q8_bytes(n));
 }
 
-static void gate_and_up(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
+/* Rows [row, end) of gate and up of one expert, for the n tokens from pair `from`. */
+static void gate_and_up_of(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s, int64_t e,
+                           int64_t from, int64_t n, int64_t row, int64_t end)
 {
     const struct ggl_tensor *gate = node->p.moe.gate, *up = node->p.moe.up;
-    int64_t n_ff = gate->ne[1], begin, end;
-    ggl_share(n_ff / ROWS, run->ith, run->nth, &begin, &end);
-    for (int64_t e = 0; e < gate->ne[2]; e++) {
-        int64_t from = s->groups.first[e], n = s->groups.first[e + 1] - from;
-        int group = gate->type == up->type ? group_of(gate, n) : GROUP;
-        float *g = s->tile, *u = s->tile + n * group;
-        for (int64_t row = begin * ROWS; n && row < end * ROWS; row += group) {
-            int rows = rows_of(row, end * ROWS, group);
-            if (ggl_run_cancelled(run)) return;
-            multiply(run, s, gate, e, row, rows, s->x, s->groups.token + from, n, g, group);
-            multiply(run, s, up, e, row, rows, s->x, s->groups.token + from, n, u, group);
-            for (int64_t j = 0; j < n; j++)
-                run->k->swiglu_f32(s->act + (from + j) * n_ff + row, g + j * group, u + j * group, node->p.moe.limit,
-                                   s->groups.gain[from + j], rows);
+    int group = gate->type == up->type ? group_of(gate, n) : GROUP;
+    float *g = s->tile, *u = s->tile + n * group;
+    for (int rows; row < end; row += rows) {
+        rows = rows_of(row, end, group);
+        if (ggl_run_cancelled(run)) return;
+        multiply(run, s, gate, e, row, rows, s->x, s->groups.token + from, n, g, group);
+        multiply(run, s, up, e, row, rows, s->x, s->groups.token + from, n, u, group);
+        for (int64_t j = 0; j < n; j++)
+            run->k->swiglu_f32(s->act + (from + j) * gate->ne[1] + row, g + j * group, u + j * group, node->p.moe.limit,
+                               s->groups.gain[from + j], rows);
+    }
+}
+
+/* The rows of all experts in use are one list, of panels. */
+static void gate_and_up(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
+{
+    int64_t panels = node->p.moe.gate->ne[1] / ROWS;
+    struct ggl_guided guided = ggl_guided_begin(run, s->groups.used[0] * panels, LEAST);
+    for (int64_t at, end; ggl_guided_next(&guided, &at, &end);) {
+        for (int64_t last; at < end; at = last) {
+            int64_t i = at / panels, e = s->groups.used[1 + i], from = s->groups.first[e], n = s->groups.first[e + 1] - from;
+            last = (i + 1) * panels < end ? (i + 1) * panels : end;
+            gate_and_up_of(node, run, s, e, from, n, (at - i * panels) * ROWS, (last - i * panels) * ROWS);
         }
     }
 }
@@ -162,31 +174,36 @@ static void round_activations(const struct ggl_node *node, const struct ggl_run 
     for (int64_t i = begin; i < end; i++) run->k->act_q8(s->act + i * n, n, s->act_q + i * ggl_act_q8_bytes(n));
 }
 
-static void down_and_sum(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
+/* Rows [begin, end) of the result: the experts in ascending order, then the shared one. */
+static void sum_rows(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s, int64_t begin, int64_t end)
 {
     const struct ggl_tensor *down = node->p.moe.down;
-    int64_t begin, end, stride = ggl_act_q8_bytes(down->ne[0]);
-    ggl_share(node->width / ROWS, run->ith, run->nth, &begin, &end);
-    for (int64_t t = 0; t < run->n_tokens; t++)
-        memset(ggl_f32_out(node, t) + begin * ROWS, 0, (size_t)((end - begin) * ROWS) * 4);
-    for (int64_t e = 0; e < down->ne[2]; e++) {
-        int64_t from = s->groups.first[e], n = s->groups.first[e + 1] - from;
+    int64_t stride = ggl_act_q8_bytes(down->ne[0]);
+    for (int64_t t = 0; t < run->n_tokens; t++) memset(ggl_f32_out(node, t) + begin, 0, (size_t)(end - begin) * 4);
+    for (int32_t i = 0; i < s->groups.used[0]; i++) {
+        int64_t e = s->groups.used[1 + i], from = s->groups.first[e], n = s->groups.first[e + 1] - from;
         int group = group_of(down, n);
-        for (int64_t row = begin * ROWS; n && row < end * ROWS; row += group) {
-            int rows = rows_of(row, end * ROWS, group);
+        for (int64_t row = begin, rows; row < end; row += rows) {
+            rows = rows_of(row, end, group);
             if (ggl_run_cancelled(run)) return;
-            multiply(run, s, down, e, row, rows, s->act_q + from * stride, NULL, n, s->tile, group);
+            multiply(run, s, down, e, row, (int)rows, s->act_q + from * stride, NULL, n, s->tile, group);
             for (int64_t j = 0; j < n; j++) {
                 float *y = ggl_f32_out(node, s->groups.token[from + j]) + row;
-                for (int r = 0; r < rows; r++) y[r] += s->tile[j * group + r];
+                for (int64_t r = 0; r < rows; r++) y[r] += s->tile[j * group + r];
             }
         }
     }
     for (int64_t t = 0; node->src[3] && t < run->n_tokens; t++) {
         const float *shared = ggl_f32_row(node->src[3], t);
         float *y = ggl_f32_out(node, t);
-        for (int64_t i = begin * ROWS; i < end * ROWS; i++) y[i] += shared[i];
+        for (int64_t i = begin; i < end; i++) y[i] += shared[i];
     }
+}
+
+static void down_and_sum(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s)
+{
+    struct ggl_guided guided = ggl_guided_begin(run, node->width / ROWS, LEAST);
+    for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);) sum_rows(node, run, s, begin * ROWS, end * ROWS);
 }
 
 static void run_moe_fast(const struct ggl_node *node, const struct ggl_run *run, int phase)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "checked.h"
+#include "cores.h"
 
 #define ALIGN 64u
 
@@ -105,6 +106,20 @@ enum ggl_status ggl_graph_arena_bytes(struct ggl_graph *g, int n_threads, uint64
     return lay_out(g, n_threads, false, bytes, err);
 }
 
+bool ggl_graph_set_domains(struct ggl_graph *g, struct ggl_domains domains)
+{
+    free(g->given);
+    g->domains = domains;
+    g->n_given = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        g->nodes[i]->first_given = g->n_given;
+        if (g->nodes[i]->op) g->n_given += g->nodes[i]->op->n_phases * domains.n;
+    }
+    g->given = aligned_alloc(ALIGN, ((size_t)g->n_given + 1) * sizeof(*g->given));
+    if (g->given) memset(g->given, 0, ((size_t)g->n_given + 1) * sizeof(*g->given));
+    return g->given != NULL;
+}
+
 enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struct ggl_error *err)
 {
     uint64_t bytes = 0;
@@ -112,7 +127,8 @@ enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struc
     if (s) return s;
     free(g->arena);
     g->arena = aligned_alloc(ALIGN, bytes ? bytes : ALIGN);
-    if (!g->arena) {
+    struct ggl_domains domains = ggl_domains_find(ggl_team_size(team), ggl_machine_nodes(ggl_team_machine(team)));
+    if (!g->arena || !ggl_graph_set_domains(g, domains)) {
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "activations: %llu bytes for %lld tokens",
                         (unsigned long long)bytes, (long long)g->n_tokens_max);
     }

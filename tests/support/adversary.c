@@ -1,5 +1,13 @@
 #include "support/adversary.h"
 
+#include <stdlib.h>
+
+/* Guided shares as if all were equally fast: each member gets what ggl_share deals it, and nothing of the others'. */
+static void deal_evenly(const struct ggl_graph *g, const struct ggl_run *run)
+{
+    for (int d = 0; d < g->domains.n; d++) run->given[d].n = d == run->ith ? 0 : INT64_MAX;
+}
+
 /* What member ith does in steps [first, last]. */
 static void run_steps(const struct ggl_graph *g, struct ggl_run *run, int first, int last)
 {
@@ -9,7 +17,10 @@ static void run_steps(const struct ggl_graph *g, struct ggl_run *run, int first,
         run->scratch = g->arena + node->scratch_offset;
         for (int phase = 0; phase < node->op->n_phases; phase++) {
             int step = node->first_step + phase;
-            if (first <= step && step <= last) node->op->run(node, run, phase);
+            run->given = g->given + node->first_given + phase * g->domains.n;
+            if (first > step || step > last) continue;
+            deal_evenly(g, run);
+            node->op->run(node, run, phase);
         }
     }
 }
@@ -17,12 +28,16 @@ static void run_steps(const struct ggl_graph *g, struct ggl_run *run, int first,
 void adversary_run(struct ggl_graph *g, int64_t n_tokens, int64_t pos, const struct adversary *a)
 {
     atomic_bool stop = false;
+    struct ggl_domains own = {.n = a->nth}, before = g->domains;
+    for (int i = 0; i <= a->nth; i++) own.first[i] = i;
+    if (!ggl_graph_set_domains(g, own)) abort();
     for (int first = 0, last; first < g->n_steps; first = last + 1) {
         last = first == a->without && first + 1 < g->n_steps ? first + 1 : first;
         for (int i = 0; i < a->nth; i++) {
             int ith = a->last_first ? a->nth - 1 - i : i;
-            struct ggl_run run = {ith, a->nth, n_tokens, pos, NULL, &stop, NULL, &g->kernels};
+            struct ggl_run run = {ith, a->nth, n_tokens, pos, NULL, &stop, NULL, &g->kernels, &g->domains, NULL};
             run_steps(g, &run, first, last);
         }
     }
+    if (!ggl_graph_set_domains(g, before)) abort();
 }
