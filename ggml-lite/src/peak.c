@@ -27,7 +27,6 @@ struct measurement {
     struct ggl_kernels k;
     uint8_t *buffer;
     int64_t part_bytes; /* a thread's */
-    bool read_only;
     int64_t int8_rounds, bf16_rounds;
     double read_s, int8_s, bf16_s; /* the shortest passes; written by thread 0 */
     int64_t int8_macs, bf16_macs;  /* of one thread in one pass */
@@ -76,13 +75,19 @@ static void repeat(struct measurement *m, int ith, int passes, work_fn *work, do
     }
 }
 
-static void measure(void *arg, int ith, int nth)
+/* Each thread's part lies near that thread. */
+static void fill_part(void *arg, int ith, int nth)
 {
     struct measurement *m = arg;
     (void)nth;
-    memset(m->buffer + ith * m->part_bytes, 1, (size_t)m->part_bytes); /* each thread's part lies near that thread */
+    memset(m->buffer + ith * m->part_bytes, 1, (size_t)m->part_bytes);
+}
+
+static void measure(void *arg, int ith, int nth)
+{
+    struct measurement *m = arg;
+    fill_part(m, ith, nth);
     repeat(m, ith, READ_PASSES, read_part, &m->read_s);
-    if (m->read_only) return;
     repeat(m, ith, PASSES, multiply_int8, &m->int8_s);
     repeat(m, ith, PASSES, multiply_bf16, &m->bf16_s);
 }
@@ -139,48 +144,83 @@ static void calibrate(struct measurement *m, int64_t *rounds, work_fn *work)
     }
 }
 
-static enum ggl_status run(struct measurement *m, struct ggl_error *err)
+static uint64_t buffer_bytes(const struct measurement *m)
+{
+    return (uint64_t)m->part_bytes * (uint64_t)ggl_team_size(m->team);
+}
+
+static enum ggl_status allocate(struct measurement *m, struct ggl_error *err)
 {
     m->part_bytes = part_bytes(ggl_team_size(m->team));
-    uint64_t bytes = (uint64_t)m->part_bytes * (uint64_t)ggl_team_size(m->team);
+    uint64_t bytes = buffer_bytes(m);
     m->buffer = aligned_alloc(GGL_HUGE_PAGE, bytes);
     if (!m->buffer)
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "peaks: no memory for a buffer of %llu bytes",
                         (unsigned long long)bytes);
     ggl_ask_for_huge_pages(m->buffer, bytes);
     ggl_kernels_pick(&m->k, ggl_cpu_isa());
-    if (!m->read_only) {
-        calibrate(m, &m->int8_rounds, multiply_int8);
-        calibrate(m, &m->bf16_rounds, multiply_bf16);
-    }
-    enum ggl_status s = ggl_team_run(m->team, measure, m, err);
-    free(m->buffer);
-    return s;
-}
-
-static double read_rate(const struct measurement *m)
-{
-    return ggl_team_size(m->team) * (double)m->part_bytes / m->read_s;
+    return GGL_OK;
 }
 
 enum ggl_status ggl_peak_measure(struct ggl_team *team, struct ggl_peak *out, struct ggl_error *err)
 {
     struct measurement m = {.team = team};
-    enum ggl_status s = run(&m, err);
+    enum ggl_status s = allocate(&m, err);
+    if (s) return s;
+    calibrate(&m, &m.int8_rounds, multiply_int8);
+    calibrate(&m, &m.bf16_rounds, multiply_bf16);
+    s = ggl_team_run(team, measure, &m, err);
+    free(m.buffer);
     if (s) return s;
     double n = ggl_team_size(team);
-    out->read_bytes_per_s = read_rate(&m);
+    out->read_bytes_per_s = (double)buffer_bytes(&m) / m.read_s;
     out->int8_macs_per_s = n * (double)m.int8_macs / m.int8_s;
     out->bf16_macs_per_s = n * (double)m.bf16_macs / m.bf16_s;
     out->isa = ggl_kernels_levels(&m.k);
     return GGL_OK;
 }
 
-enum ggl_status ggl_peak_measure_read(struct ggl_team *team, double *bytes_per_s, struct ggl_error *err)
+/* ---- readers */
+
+struct ggl_reader {
+    struct measurement m;
+};
+
+static void read_once(void *arg, int ith, int nth)
 {
-    struct measurement m = {.team = team, .read_only = true};
-    enum ggl_status s = run(&m, err);
-    if (s) return s;
-    *bytes_per_s = read_rate(&m);
-    return GGL_OK;
+    struct measurement *m = arg;
+    (void)nth;
+    repeat(m, ith, 1, read_part, &m->read_s);
+}
+
+enum ggl_status ggl_reader_new(struct ggl_team *team, struct ggl_reader **out, struct ggl_error *err)
+{
+    struct ggl_reader *r = calloc(1, sizeof(*r));
+    *out = NULL;
+    if (!r) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "reader: out of memory");
+    r->m.team = team;
+    enum ggl_status s = allocate(&r->m, err);
+    if (!s) s = ggl_team_run(team, fill_part, &r->m, err);
+    if (s) ggl_reader_free(r);
+    else *out = r;
+    return s;
+}
+
+enum ggl_status ggl_reader_sample(struct ggl_reader *r, double *bytes_per_s, struct ggl_error *err)
+{
+    enum ggl_status s = ggl_team_run(r->m.team, read_once, &r->m, err);
+    if (!s) *bytes_per_s = (double)buffer_bytes(&r->m) / r->m.read_s;
+    return s;
+}
+
+uint64_t ggl_reader_bytes(const struct ggl_reader *r)
+{
+    return buffer_bytes(&r->m);
+}
+
+void ggl_reader_free(struct ggl_reader *r)
+{
+    if (!r) return;
+    free(r->m.buffer);
+    free(r);
 }

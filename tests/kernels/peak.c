@@ -93,9 +93,26 @@ static void measured(void **state)
     assert_true(peak.int8_macs_per_s > 1e6 && peak.int8_macs_per_s < 1e16);
     assert_true(peak.bf16_macs_per_s > 1e6 && peak.bf16_macs_per_s < 1e16);
     assert_true((peak.isa & ~ggl_cpu_isa()) == 0);
-    double read;
-    assert_int_equal(ggl_peak_measure_read(team, &read, &err), GGL_OK);
-    assert_true(read > 1e7 && read < 1e14);
+    ggl_team_free(team);
+}
+
+static void readers_take_samples(void **state)
+{
+    (void)state;
+    struct ggl_team *team;
+    struct ggl_reader *r;
+    struct ggl_error err;
+    double rate;
+    assert_int_equal(ggl_team_new(2, &team, &err), GGL_OK);
+    assert_int_equal(ggl_reader_new(team, &r, &err), GGL_OK);
+    assert_true(ggl_reader_bytes(r) >= 2 << 20 && ggl_reader_bytes(r) % (2 << 20) == 0);
+    for (int i = 0; i < 3; i++) {
+        rate = 0;
+        assert_int_equal(ggl_reader_sample(r, &rate, &err), GGL_OK);
+        assert_true(rate > 1e7 && rate < 1e14);
+    }
+    ggl_reader_free(r);
+    ggl_reader_free(NULL);
     ggl_team_free(team);
 }
 
@@ -105,6 +122,7 @@ int main(void)
         cmocka_unit_test(same_results),
         cmocka_unit_test(levels_of_the_pick),
         cmocka_unit_test(measured),
+        cmocka_unit_test(readers_take_samples),
     };
     return cmocka_run_group_tests_name("kernels/peak", tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ struct bench_row {
     int64_t n, depth;
     int32_t n_chunk;
     double *seconds, *tps; /* of each repetition */
-    double *read;          /* bytes/s that the machine read just before or after it, whichever is more */
+    double *read;          /* bytes/s that the machine read before, during and after it, the mean */
     struct ggl_cost cost;  /* of one repetition */
     uint64_t rss;          /* the most while the row was measured */
     time_t started;
@@ -32,6 +32,8 @@ struct bench {
     struct bench_row *rows;
     int n_rows;
     struct ggl_peak peak;     /* the better of before and after */
+    struct ggl_team *team;    /* of the reader */
+    struct ggl_reader *reader;
     struct ggl_memory memory; /* of the row that needs most */
 };
 

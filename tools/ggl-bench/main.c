@@ -34,7 +34,7 @@ static const struct cli_option options[] = {
 static const struct cli cli = {
     "ggl-bench", "-m MODEL [options]",
     "Time prefill and decode, and compare with what the machine can do. Bandwidth and 8-bit multiply-adds are measured "
-    "in the same run: reading around each repetition, multiplying before and after everything.",
+    "in the same run: reading before, during and after each repetition, multiplying before and after everything.",
     "EXAMPLES\n"
     "  ggl-bench -m model.gguf\n"
     "  ggl-bench -m model.gguf -p 0 -n 32 -d 0,16384,131072 --synthetic-depth --profile\n"

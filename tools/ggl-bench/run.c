@@ -79,16 +79,31 @@ static void measure_peaks(struct bench *b)
     b->peak.isa = now.isa;
 }
 
-/* On a shared machine the memory's speed changes by half within seconds: it is asked for around each repetition. */
-static double read_now(struct bench *b)
+/* On a shared machine the memory's speed changes by half within seconds.  So it is asked for again and again, also
+ * between tokens, and a repetition is held against the mean: both then saw the same times. */
+static const double sample_seconds = 0.1; /* a sample takes some milliseconds */
+
+struct samples {
+    double sum, last; /* bytes/s; when the last was taken */
+    int n;
+};
+
+static void open_reader(struct bench *b)
 {
-    struct ggl_team *team = new_team(b);
+    struct ggl_error err;
+    b->team = new_team(b);
+    if (ggl_reader_new(b->team, &b->reader, &err)) cli_die_error(b->cli, &err);
+}
+
+static void sample(struct bench *b, struct samples *s)
+{
     struct ggl_error err;
     double rate;
-    if (ggl_peak_measure_read(team, &rate, &err)) cli_die_error(b->cli, &err);
-    ggl_team_free(team);
+    if (ggl_reader_sample(b->reader, &rate, &err)) cli_die_error(b->cli, &err);
     if (rate > b->peak.read_bytes_per_s) b->peak.read_bytes_per_s = rate;
-    return rate;
+    s->sum += rate;
+    s->n++;
+    s->last = cli_now();
 }
 
 /* ---- depth */
@@ -125,14 +140,23 @@ static void go_to_depth(struct bench *b, struct ggl_session *s, int64_t depth)
 
 /* ---- rows */
 
-static double run_once(struct bench *b, struct ggl_session *s, const struct bench_row *row, const int32_t *ids)
+/* Seconds of the evaluations alone. */
+static double run_once(struct bench *b, struct ggl_session *s, const struct bench_row *row, const int32_t *ids,
+                       struct samples *reading)
 {
     int64_t step = row->decode ? 1 : row->n;
     struct ggl_error err;
-    double start = cli_now();
-    for (int64_t i = 0; i < row->n; i += step)
+    double seconds = 0;
+    sample(b, reading);
+    for (int64_t i = 0; i < row->n; i += step) {
+        double start = cli_now();
         if (ggl_session_eval(s, ids + i, step, &err)) cli_die_error(b->cli, &err);
-    return cli_now() - start;
+        double end = cli_now();
+        seconds += end - start;
+        if (end - reading->last > sample_seconds) sample(b, reading);
+    }
+    sample(b, reading);
+    return seconds;
 }
 
 /* Each pass costs its own: dense weights once a chunk, or once a decoded token. */
@@ -171,7 +195,6 @@ static void measure_row(struct bench *b, struct bench_row *row, const int32_t *i
     char label[64];
     struct watch watch;
     struct ggl_session *s = open_session(b, row);
-    double before = 0;
     if (row->depth && !b->synthetic && snapshot.depth != row->depth) make_snapshot(b, s, ids, row->depth);
     row->started = time(NULL);
     row->cost = cost_of(b->model, row);
@@ -181,13 +204,12 @@ static void measure_row(struct bench *b, struct bench_row *row, const int32_t *i
         bench_reset_peak_rss();
         go_to_depth(b, s, row->depth);
         if (b->profile && i) ggl_session_set_profile(s, &row->profile);
-        double seconds = run_once(b, s, row, ids + row->depth);
-        uint64_t rss = bench_peak_rss();
-        if (rss > row->rss) row->rss = rss;
-        double after = read_now(b);
-        if (i) row->read[i - 1] = after > before ? after : before;
-        before = after;
+        struct samples reading = {0};
+        double seconds = run_once(b, s, row, ids + row->depth, &reading);
+        uint64_t rss = bench_peak_rss(), own = ggl_reader_bytes(b->reader);
+        if (rss > own && rss - own > row->rss) row->rss = rss - own;
         if (!i) continue;
+        row->read[i - 1] = reading.sum / reading.n;
         row->seconds[i - 1] = seconds;
         row->tps[i - 1] = (double)row->n / seconds;
     }
@@ -219,8 +241,11 @@ void bench_run(struct bench *b)
     signal(SIGTERM, on_signal);
     if (atexit(remove_snapshot) != 0) cli_die(b->cli, 70, "atexit failed");
     measure_peaks(b);
+    open_reader(b);
     for (int i = 0; i < b->n_rows; i++) measure_row(b, &b->rows[i], ids);
     free(ids);
     remove_snapshot();
+    ggl_reader_free(b->reader);
+    ggl_team_free(b->team);
     measure_peaks(b);
 }

@@ -9,7 +9,8 @@
  * Takes about a second and, while it runs, a buffer of four times the
  * third-level cache (256 MiB at least, an eighth of the machine's memory at most).
  * On a shared machine the numbers are those of that moment: measure again and
- * take the larger ones.
+ * take the larger ones.  How fast its memory is at the time of something else, a
+ * reader tells that takes samples in between.
  */
 #ifndef GGL_PEAK_H
 #define GGL_PEAK_H
@@ -29,9 +30,15 @@ struct ggl_peak {
 
 /* NOMEM: no room for the buffer. */
 GGL_API enum ggl_status ggl_peak_measure(struct ggl_team *team, struct ggl_peak *out, struct ggl_error *err);
-/* Reading only, in a fifth of the time: for a machine whose memory is shared with others, so that it is fast at one
- * moment and slow at the next. */
-GGL_API enum ggl_status ggl_peak_measure_read(struct ggl_team *team, double *bytes_per_s, struct ggl_error *err);
+
+/* Reads a buffer of that size, which it keeps, again and again.  Not thread-safe; *out is the caller's to free, before
+ * the team. */
+struct ggl_reader;
+GGL_API enum ggl_status ggl_reader_new(struct ggl_team *team, struct ggl_reader **out, struct ggl_error *err);
+/* Once, some milliseconds: that speed, the wake-up of the team not counted. */
+GGL_API enum ggl_status ggl_reader_sample(struct ggl_reader *r, double *bytes_per_s, struct ggl_error *err);
+GGL_API uint64_t ggl_reader_bytes(const struct ggl_reader *r);
+GGL_API void ggl_reader_free(struct ggl_reader *r); /* NULL is allowed */
 
 #ifdef __cplusplus
 }
