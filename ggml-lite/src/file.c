@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "ggml-lite/src/checked.h"
 #include "ggml-lite/src/file.h"
+#include "ggml-lite/src/huge.h"
 
 #define BUFFER_BYTES (1u << 20)
 #define MAX_CHUNK    (1u << 30) /* Linux moves at most 2^31 - 4096 bytes a call */
@@ -75,6 +76,8 @@ enum ggl_status ggl_map_open(const char *path, struct ggl_map *map, struct ggl_e
             s = fail_errno(err, GGL_ERR_IO, path, errno, "cannot map");
         else
             *map = (struct ggl_map){.data = data, .size = size, .handle = data};
+        /* Where the file system can (Linux 6 and XFS, ext4 or btrfs), what is read from now on lies in large pages. */
+        if (map->data && size >= GGL_HUGE_PAGE) ggl_ask_for_huge_pages(data, size);
     }
     close(fd);
     return s;

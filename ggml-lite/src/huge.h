@@ -9,7 +9,7 @@
 
 #define GGL_HUGE_PAGE (UINT64_C(2) << 20)
 
-/* A request that may fail without harm; p lies at a multiple of GGL_HUGE_PAGE. */
+/* A request that may fail without harm; p lies at a multiple of GGL_HUGE_PAGE, or is a mapped file. */
 static inline void ggl_ask_for_huge_pages(void *p, uint64_t bytes)
 {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
