@@ -5,8 +5,9 @@
  *     struct block {...};                    below
  *     static inline void run_block(type, const struct block *, rows, tokens);    type F32, F16 or BF16
  *
- * One vector meets rows of F32, F16 and BF16 where they are, so that these stream from memory; other types are
- * decoded first.  Several vectors meet a tile of decoded rows.
+ * One vector meets rows of F32, F16 and BF16 where they are, one after the other: several at a time would be faster in a
+ * cache, but the processor fetches one long piece of memory ahead better than four (42 GB/s against 35 where reading
+ * alone comes to 52).  Other types are decoded first.  Several vectors meet a tile of decoded rows.
  */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -23,8 +24,14 @@ INLINE void run_block(enum ggl_type type, const struct block *b, int rows, int t
 INLINE void stream(const enum ggl_type type, const uint8_t *row, int64_t row_bytes, int64_t n_rows, int64_t n, const float *x, float *y)
 {
     struct block b = {row, row_bytes, n, {x}, y, 0};
-    for (; n_rows >= ROWS; n_rows -= ROWS, b.w += ROWS * row_bytes, b.y += ROWS) run_block(type, &b, ROWS, 1);
     for (; n_rows > 0; n_rows--, b.w += row_bytes, b.y++) run_block(type, &b, 1, 1);
+}
+
+static void from_cache(const float *tile, int64_t n_rows, int64_t n, const float *x, float *y)
+{
+    struct block b = {(const uint8_t *)tile, 4 * n, n, {x}, y, 0};
+    for (; n_rows >= ROWS; n_rows -= ROWS, b.w += ROWS * b.row_bytes, b.y += ROWS) run_block(GGL_TYPE_F32, &b, ROWS, 1);
+    for (; n_rows > 0; n_rows--, b.w += b.row_bytes, b.y++) run_block(GGL_TYPE_F32, &b, 1, 1);
 }
 
 static void one_vector(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0, int64_t row1,
@@ -42,7 +49,7 @@ static void one_vector(const struct ggl_kernels *k, const struct ggl_tensor *w, 
     for (int64_t r = 0; r < n_rows; r += few) {
         int64_t count = n_rows - r < few ? n_rows - r : few;
         for (int64_t i = 0; i < count; i++) k->decode_row(w, slice, row0 + r + i, tile + i * n);
-        stream(GGL_TYPE_F32, (const uint8_t *)tile, 4 * n, count, n, x, y + r);
+        from_cache(tile, count, n, x, y + r);
     }
 }
 
