@@ -101,6 +101,45 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
             sum[t][half] = _mm256_mul_ps(sum[t][half], _mm256_loadu_ps((const float *)(const void *)panel + 8 * half));
 }
 
+/* ---- one token and weights from a table: both halves of a block share what is made of the activations, which give the
+ * magnitudes here, so that they need not be taken of every weight (no table has -128, whose sign cannot be changed) */
+
+static inline __m256i add_table(__m256i dot, __m256i packed, __m256i table, __m256i x)
+{
+    __m256i w = _mm256_shuffle_epi8(table, _mm256_and_si256(packed, _mm256_set1_epi8(15)));
+    return add_signed(dot, _mm256_abs_epi8(x), x, w);
+}
+
+static inline __attribute__((always_inline)) void one_token(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
+                                                            const uint8_t *panel, int64_t n_blocks, const struct tile *x, __m256 sum[2])
+{
+    const __m256i table = _mm256_sub_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)),
+                                          _mm256_set1_epi8((char)f->bias));
+    sum[0] = sum[1] = _mm256_setzero_ps();
+    for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
+        const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
+        __m256i low[2], high[2];
+        for (int half = 0; half < 2; half++) low[half] = high[half] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            __m256i x_low = broadcast4(x->codes[0] + 32 * b + 4 * j), x_high = broadcast4(x->codes[0] + 32 * b + 16 + 4 * j);
+            for (int half = 0; half < 2; half++) {
+                __m256i packed = load(codes + 64 * j + 32 * half);
+                low[half] = add_table(low[half], packed, table, x_low);
+                high[half] = add_table(high[half], _mm256_srli_epi16(packed, 4), table, x_high);
+            }
+        }
+        for (int half = 0; half < 2; half++) {
+            __m256 dot = _mm256_cvtepi32_ps(_mm256_add_epi32(low[half], high[half]));
+            __m256 s = _mm256_mul_ps(load_scales(kind, panel, half), _mm256_set1_ps(x->scales[0][b]));
+            sum[half] = _mm256_add_ps(sum[half], _mm256_mul_ps(dot, s));
+        }
+    }
+    if (kind != GGL_PANEL_I4) return;
+    for (int half = 0; half < 2; half++)
+        sum[half] = _mm256_mul_ps(sum[half], _mm256_loadu_ps((const float *)(const void *)panel + 8 * half));
+}
+
 #define CASES(kind)                                                                                                    \
     switch (n) {                                                                                                       \
     case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum); break;                                                      \
@@ -117,9 +156,11 @@ static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int
     } else if (f->kind == GGL_PANEL_X8) {
         CASES(GGL_PANEL_X8)
     } else if (f->kind == GGL_PANEL_I4) {
-        CASES(GGL_PANEL_I4)
+        if (n == 1) one_token(f, GGL_PANEL_I4, panel, n_blocks, x, sum[0]);
+        else CASES(GGL_PANEL_I4)
     } else {
-        CASES(GGL_PANEL_T4)
+        if (n == 1) one_token(f, GGL_PANEL_T4, panel, n_blocks, x, sum[0]);
+        else CASES(GGL_PANEL_T4)
     }
 }
 
