@@ -129,6 +129,12 @@ static void make_snapshot(struct bench *b, struct ggl_session *s, const int32_t 
     snapshot.depth = depth;
 }
 
+/* Tokens before the row's own that ids has. */
+static int64_t evaluated_depth(const struct bench *b, const struct bench_row *row)
+{
+    return b->synthetic ? 0 : row->depth;
+}
+
 static void go_to_depth(struct bench *b, struct ggl_session *s, int64_t depth)
 {
     struct ggl_error err = {0};
@@ -205,7 +211,7 @@ static void measure_row(struct bench *b, struct bench_row *row, const int32_t *i
         go_to_depth(b, s, row->depth);
         if (b->profile && i) ggl_session_set_profile(s, &row->profile);
         struct samples reading = {0};
-        double seconds = run_once(b, s, row, ids + row->depth, &reading);
+        double seconds = run_once(b, s, row, ids + evaluated_depth(b, row), &reading);
         uint64_t rss = bench_peak_rss(), own = ggl_reader_bytes(b->reader);
         if (rss > own && rss - own > row->rss) row->rss = rss - own;
         if (!i) continue;
@@ -223,7 +229,7 @@ static int32_t *make_tokens(struct bench *b)
 {
     int64_t n = 0, n_vocab = ggl_model_n_vocab(b->model);
     for (int i = 0; i < b->n_rows; i++)
-        if (b->rows[i].depth + b->rows[i].n > n) n = b->rows[i].depth + b->rows[i].n;
+        if (evaluated_depth(b, &b->rows[i]) + b->rows[i].n > n) n = evaluated_depth(b, &b->rows[i]) + b->rows[i].n;
     int32_t *ids = malloc((size_t)n * sizeof(*ids));
     if (!ids) cli_die(b->cli, 70, "out of memory");
     uint32_t state = 1;
