@@ -67,6 +67,7 @@ struct ggl_kernels {
     ggl_index_score_f32_fn *index_score_f32;
     ggl_index_unpack_fn *index_unpack;
     ggl_index_combine_fn *index_combine;
+    ggl_index_scan_fn *index_scan;
     ggl_attention_begin_fn *attention_begin;
     ggl_attention_tile_fn *attention_tile;
     ggl_attention_end_fn *attention_end;

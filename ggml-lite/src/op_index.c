@@ -4,7 +4,8 @@
  *
  * Queries and keys are 4-bit numbers with power-of-two scales, so a head's score
  * is a few integer dot products, exact.  Sixteen heads form a panel and keys take
- * the place of tokens (kernels/panel).  With few tokens the keys are split over
+ * the place of tokens (kernels/panel); or, where the level has it and scales allow it, whole rows become integers of one
+ * scale (scans).  With few tokens the keys are split over
  * threads and their best lists merged: the best k of a total order do not depend
  * on who found them.
  */
@@ -53,6 +54,10 @@ enum { KEYS = 64, LANES = 16 };
 struct select_scratch {
     uint8_t *panels;  /* the token's queries: one X8 panel for 16 heads */
     float *weights;   /* [panels * 16], zero beyond the last head */
+    bool has_panels, has_scan;
+    int8_t *values;   /* the token's queries for scans: values, scales, biased */
+    float *scales;
+    int32_t *biased;
     int8_t *keys;     /* [KEYS] unpacked */
     float *products;  /* [KEYS][16 * panels] */
     float *scores;    /* [KEYS] */
@@ -89,10 +94,14 @@ static uint64_t carve(const struct ggl_node *node, uint8_t *base, struct select_
     uint64_t k = take(&at, KEYS * (uint64_t)ggl_act_q8_bytes((int64_t)n_dim)), y = take(&at, panels * KEYS * LANES * 4);
     uint64_t o = take(&at, KEYS * 4), bs = take(&at, (uint64_t)node->p.index.top_k * 4);
     uint64_t be = take(&at, (uint64_t)node->p.index.top_k * 4);
+    uint64_t v = take(&at, panels * LANES * GGL_INDEX_SCAN_DIM), vs = take(&at, panels * LANES * 4), vb = take(&at, panels * LANES * 4);
     uint64_t f = take(&at, node->p.index.format.kind == GGL_ROW_FLOAT ? ((uint64_t)node->p.index.heads + 1) * n_dim * 4 : 0);
     if (s) {
         s->panels = base + p;
         s->weights = (float *)(void *)(base + w);
+        s->values = (int8_t *)(base + v);
+        s->scales = (float *)(void *)(base + vs);
+        s->biased = (int32_t *)(void *)(base + vb);
         s->keys = (int8_t *)(base + k);
         s->products = (float *)(void *)(base + y);
         s->scores = (float *)(void *)(base + o);
@@ -113,17 +122,27 @@ static const uint8_t *query_row(const struct ggl_node *node, int64_t t, int head
     return node->src[0]->data + t * node->src[0]->width + (int64_t)head * node->p.index.format.bytes;
 }
 
-/* A token's queries as panels, and its head weights. */
-static void prepare(const struct ggl_node *node, const struct ggl_run *run, int64_t t, struct select_scratch *s)
+/* A token's queries for scans.  The plain scan is slower than products by blocks. */
+static bool prepare_scan(const struct ggl_node *node, const struct ggl_run *run, int64_t t, struct select_scratch *s)
+{
+    if (run->k->index_scan == ggl_index_scan_ref || node->p.index.format.n_dim != GGL_INDEX_SCAN_DIM) return false;
+    memset(s->values, 0, (size_t)n_panels(node) * LANES * GGL_INDEX_SCAN_DIM);
+    memset(s->scales, 0, (size_t)n_panels(node) * LANES * 4);
+    memset(s->biased, 0, (size_t)n_panels(node) * LANES * 4);
+    for (int h = 0; h < node->p.index.heads; h++) {
+        int8_t values[GGL_INDEX_SCAN_DIM], *to = s->values + h / LANES * LANES * GGL_INDEX_SCAN_DIM + h % LANES * 4;
+        if (!ggl_index_level(query_row(node, t, h), values, &s->scales[h])) return false;
+        for (int i = 0; i < GGL_INDEX_SCAN_DIM; i += 4) memcpy(to + i / 4 * 64, values + i, 4);
+        for (int i = 0; i < GGL_INDEX_SCAN_DIM; i++) s->biased[h] -= GGL_INDEX_SCAN_BIAS * values[i];
+    }
+    return true;
+}
+
+/* A token's queries as panels. */
+static void prepare_panels(const struct ggl_node *node, const struct ggl_run *run, int64_t t, struct select_scratch *s)
 {
     const struct ggl_row_format *f = &node->p.index.format;
-    const float *w = ggl_f32_row(node->src[1], t);
-    memset(s->weights, 0, (size_t)n_panels(node) * LANES * 4);
-    for (int h = 0; h < node->p.index.heads; h++) s->weights[h] = w[h] * node->p.index.scale;
-    if (f->kind == GGL_ROW_FLOAT) {
-        for (int h = 0; h < node->p.index.heads; h++) ggl_row_decode(f, query_row(node, t, h), s->queries + (int64_t)h * f->n_dim);
-        return;
-    }
+    s->has_panels = true;
     memset(s->panels, 0, (size_t)(n_panels(node)) * panel_bytes(node));
     for (int h = 0; h < node->p.index.heads; h++) {
         int8_t *row = s->keys; /* as scratch: the keys come later */
@@ -138,8 +157,30 @@ static void prepare(const struct ggl_node *node, const struct ggl_run *run, int6
     }
 }
 
-/* Scores of keys first .. first + n - 1, n <= KEYS. */
-static void score_keys(const struct ggl_node *node, const struct ggl_run *run, int64_t first, int n, struct select_scratch *s)
+/* A token's queries and head weights. */
+static void prepare(const struct ggl_node *node, const struct ggl_run *run, int64_t t, struct select_scratch *s)
+{
+    const struct ggl_row_format *f = &node->p.index.format;
+    const float *w = ggl_f32_row(node->src[1], t);
+    memset(s->weights, 0, (size_t)n_panels(node) * LANES * 4);
+    for (int h = 0; h < node->p.index.heads; h++) s->weights[h] = w[h] * node->p.index.scale;
+    s->has_panels = s->has_scan = false;
+    if (f->kind == GGL_ROW_FLOAT)
+        for (int h = 0; h < node->p.index.heads; h++) ggl_row_decode(f, query_row(node, t, h), s->queries + (int64_t)h * f->n_dim);
+    else s->has_scan = prepare_scan(node, run, t, s);
+}
+
+static bool scan_keys(const struct ggl_node *node, const struct ggl_run *run, int64_t first, int n, struct select_scratch *s)
+{
+    const struct ggl_index_scan scan = {(int)n_panels(node), s->values, s->scales, s->biased, s->weights};
+    const uint8_t *rows[KEYS];
+    for (int i = 0; i < n; i++) rows[i] = ggl_list_row(node->p.index.keys, first + i);
+    return run->k->index_scan(&scan, rows, n, s->scores);
+}
+
+/* Scores of keys first .. first + n - 1, n <= KEYS, for token t. */
+static void score_keys(const struct ggl_node *node, const struct ggl_run *run, int64_t t, int64_t first, int n,
+                       struct select_scratch *s)
 {
     static const struct ggl_panel_format format = {GGL_PANEL_X8, GGL_MXFP4_BIAS, NULL};
     const struct ggl_row_format *f = &node->p.index.format;
@@ -152,18 +193,21 @@ static void score_keys(const struct ggl_node *node, const struct ggl_run *run, i
         }
         return;
     }
+    if (s->has_scan && scan_keys(node, run, first, n, s)) return;
+    if (!s->has_panels) prepare_panels(node, run, t, s);
     for (int i = 0; i < n; i++) run->k->index_unpack(ggl_list_row(node->p.index.keys, first + i), f->n_dim, s->keys + i * stride);
     int64_t lanes = n_panels(node) * LANES;
     run->k->panel_mul(&format, s->panels, f->n_dim, s->keys, stride, NULL, n, s->products, lanes, (int)lanes);
     run->k->index_combine(s->products, lanes, s->weights, (int)n_panels(node), n, s->scores);
 }
 
-static void search(const struct ggl_node *node, const struct ggl_run *run, int64_t begin, int64_t end, struct select_scratch *s)
+static void search(const struct ggl_node *node, const struct ggl_run *run, int64_t t, int64_t begin, int64_t end,
+                   struct select_scratch *s)
 {
     s->best.n = 0;
     for (int64_t i = begin; i < end && !ggl_run_cancelled(run); i += KEYS) {
         int n = (int)(end - i < KEYS ? end - i : KEYS);
-        score_keys(node, run, i, n, s);
+        score_keys(node, run, t, i, n, s);
         for (int j = 0; j < n; j++) { /* entries ascend: once there are enough, only a higher score gets in */
             if (s->best.n < s->best.cap || s->scores[j] > s->best.score[0])
                 ggl_top_k_push(&s->best, s->scores[j], (int32_t)(i + j));
@@ -222,7 +266,7 @@ static void run_select(const struct ggl_node *node, const struct ggl_run *run, i
         }
         if (together) ggl_share(n, run->ith, run->nth, &from, &to);
         prepare(node, run, t, &s);
-        search(node, run, from, to, &s);
+        search(node, run, t, from, to, &s);
         if (together) memcpy(s.scores, &s.best.n, 4); /* for the merge */
         else write_best(&s.best, out);
     }

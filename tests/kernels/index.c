@@ -68,6 +68,68 @@ static void check_index_combine(ck_kernel *kernel, int64_t length)
     }
 }
 
+/* A row of 128 codes whose exponents lie within `range`. */
+static uint8_t *fill_scan_row(uint8_t *row, int range)
+{
+    int least = 72 + (int)ck_next((uint32_t)(170 - 72 - range + 1));
+    for (int i = 0; i < 64; i++) row[i] = (uint8_t)ck_next(256);
+    for (int i = 64; i < 68; i++) row[i] = (uint8_t)(least + (int)ck_next((uint32_t)range + 1));
+    return row;
+}
+
+/* What products by blocks give: the score of one key for heads in rows. */
+static float by_blocks(uint8_t (*heads)[68], int n_heads, const float *weights, int panels, const uint8_t *key)
+{
+    int64_t bytes = ggl_act_q8_bytes(128);
+    int8_t *q = malloc((size_t)bytes), *k = malloc((size_t)bytes);
+    float *y = calloc((size_t)panels * GGL_LANES, 4), score;
+    ggl_index_unpack_ref(key, 128, k);
+    for (int h = 0; h < n_heads; h++) {
+        ggl_index_unpack_ref(heads[h], 128, q);
+        for (int b = 0; b < 4; b++) {
+            int32_t dot = 0;
+            for (int i = 32 * b; i < 32 * b + 32; i++) dot += q[i] * k[i];
+            y[h] += (float)dot * (ggl_act_q8_scales(q, 128)[b] * ggl_act_q8_scales(k, 128)[b]);
+        }
+    }
+    ggl_index_combine_ref(y, panels * GGL_LANES, weights, panels, 1, &score);
+    free(q);
+    free(k);
+    free(y);
+    return score;
+}
+
+static void check_index_scan(ck_kernel *kernel, int64_t length)
+{
+    int n = 1 + (int)(length % 9), panels = 1 + (int)ck_next(9), n_heads = panels * GGL_LANES - (int)ck_next(GGL_LANES);
+    int8_t *values = ck_bytes((uint64_t)panels * GGL_LANES * 128, 64), level[128];
+    float *scales = ck_f32(panels * GGL_LANES), *weights = ck_random(panels * GGL_LANES), *score = ck_f32(n);
+    int32_t *biased = ck_bytes((uint64_t)panels * GGL_LANES * 4, 0);
+    static uint8_t heads[9 * GGL_LANES][68];
+    const uint8_t *keys[9];
+    memset(values, 0, (size_t)panels * GGL_LANES * 128);
+    for (int h = 0; h < panels * GGL_LANES; h++) {
+        scales[h] = 0;
+        biased[h] = 0;
+        if (h >= n_heads) continue;
+        fill_scan_row(heads[h], 3);
+        if (!ggl_index_level(heads[h], level, &scales[h])) ck_fail("head %d has no values", h);
+        for (int i = 0; i < 128; i++) {
+            values[(h / 16 * 32 + i / 4) * 64 + h % 16 * 4 + i % 4] = level[i];
+            biased[h] -= GGL_INDEX_SCAN_BIAS * level[i];
+        }
+    }
+    for (int i = 0; i < n; i++) keys[i] = fill_scan_row(ck_bytes(68, 0), (int)ck_next(4));
+    const struct ggl_index_scan q = {panels, values, scales, biased, weights};
+    if (!((ggl_index_scan_fn *)kernel)(&q, keys, n, score)) ck_fail("refused");
+    for (int i = 0; i < n; i++) ck_same("score", i, score[i], by_blocks(heads, n_heads, weights, panels, keys[i]));
+    uint8_t *odd = fill_scan_row(ck_bytes(68, 0), 0); /* and a key that has no such values, in any place */
+    static const uint8_t refused[][4] = {{100, 104, 100, 100}, {100, 100, 96, 100}, {71, 72, 72, 72}, {170, 170, 170, 171}, {255, 255, 255, 255}, {0, 0, 0, 0}};
+    memcpy(odd + 64, refused[ck_next(6)], 4);
+    keys[ck_next((uint32_t)n)] = odd;
+    if (((ggl_index_scan_fn *)kernel)(&q, keys, n, score)) ck_fail("not refused");
+}
+
 static void every_kernel(void **state)
 {
     (void)state;
@@ -131,9 +193,34 @@ static void combines_without_relu(const float *y, int64_t stride, const float *w
     }
 }
 
+static bool scans_without_bias(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+{
+    static const int32_t none[9 * GGL_LANES];
+    struct ggl_index_scan other = *q;
+    other.biased = none;
+    return ggl_index_scan_ref(&other, rows, n, score);
+}
+
+static bool scans_one_panel(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+{
+    struct ggl_index_scan other = *q;
+    other.n_panels = 1;
+    return ggl_index_scan_ref(&other, rows, n, score);
+}
+
+static bool scans_one_key(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+{
+    bool good = ggl_index_scan_ref(q, rows, n, score);
+    for (int i = 1; i < n; i++) score[i] = score[0];
+    return good;
+}
+
 static void broken_ones_are_caught(void **state)
 {
     (void)state;
+    ck_must_fail("bias", check_index_scan, (ck_kernel *)scans_without_bias);
+    ck_must_fail("panels", check_index_scan, (ck_kernel *)scans_one_panel);
+    ck_must_fail("keys", check_index_scan, (ck_kernel *)scans_one_key);
     ck_must_fail("order", check_index_unpack, (ck_kernel *)unpacks_high_first);
     ck_must_fail("scale", check_index_unpack, (ck_kernel *)keeps_the_scale);
     ck_must_fail("no relu", check_index_combine, (ck_kernel *)combines_without_relu);

@@ -21,6 +21,30 @@ typedef void ggl_index_unpack_fn(const uint8_t *row, int32_t n_dim, int8_t *out)
  * over the panels, then the lanes in the tree of vec.h. */
 typedef void ggl_index_combine_fn(const float *products, int64_t stride, const float *weights, int n_panels, int n, float *score);
 
+/*
+ * Scans: rows of 128 inputs whose four scales lie within a factor of 8, as integers of one scale.  A head's product is
+ * then one integer dot product, below 2^21 and so exact as a float, as are the partial sums of the products by blocks
+ * that index_unpack leads to: both ways give the same bits.
+ *
+ * A row's values lie in the order of scans: element 32 q + 16 h + i at 64 h + 16 q + i.
+ */
+#define GGL_INDEX_SCAN_DIM  128
+#define GGL_INDEX_SCAN_BIAS 96 /* of keys, whose bytes are unsigned: the largest value is 12 << 3 */
+
+struct ggl_index_scan {
+    int n_panels;           /* of 16 heads */
+    const int8_t *values;   /* [n_panels][32][16][4]: four neighbouring values of each head */
+    const float *scales;    /* [16 n_panels], powers of two */
+    const int32_t *biased;  /* [16 n_panels] -GGL_INDEX_SCAN_BIAS times the sum of the values */
+    const float *weights;   /* [16 n_panels] */
+};
+
+/* A row as 128 values (multiples of *scale, at most 96); false: its scales are too different, or not sane. */
+bool ggl_index_level(const uint8_t *row, int8_t *values, float *scale);
+
+/* score[i] of keys rows[0 .. n), as index_combine; false: a row has no such values, and score is undefined. */
+typedef bool ggl_index_scan_fn(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score);
+
 /* The best `cap` of a stream of (score, entry), entries ascending; a tie goes to the lower entry.  A NaN score
  * counts as the lowest. */
 struct ggl_top_k {

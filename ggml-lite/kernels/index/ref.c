@@ -36,6 +36,44 @@ void ggl_index_combine_ref(const float *products, int64_t stride, const float *w
     }
 }
 
+bool ggl_index_level(const uint8_t *row, int8_t *values, float *scale)
+{
+    static const int8_t doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+    const uint8_t *e = row + GGL_INDEX_SCAN_DIM / 2;
+    int least = 255, most = 0;
+    for (int q = 0; q < 4; q++) {
+        if (e[q] < least) least = e[q];
+        if (e[q] > most) most = e[q];
+    }
+    if (most - least > 3 || least < 72 || most > 170) return false; /* products of scales stay far from the ends of floats */
+    for (int i = 0; i < GGL_INDEX_SCAN_DIM; i++) {
+        int q = i / 32, v = doubled[i % 2 ? row[i / 2] >> 4 : row[i / 2] & 15];
+        values[i % 32 / 16 * 64 + 16 * q + i % 16] = (int8_t)(v * (1 << (e[q] - least)));
+    }
+    *scale = ggl_e8m0_to_f32((uint8_t)least) * 0.5f;
+    return true;
+}
+
+bool ggl_index_scan_ref(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+{
+    for (int i = 0; i < n; i++) {
+        int8_t key[GGL_INDEX_SCAN_DIM];
+        float scale, lane[GGL_LANES] = {0};
+        if (!ggl_index_level(rows[i], key, &scale)) return false;
+        for (int h = 0; h < GGL_LANES * q->n_panels; h++) {
+            const int8_t *v = q->values + h / GGL_LANES * GGL_LANES * GGL_INDEX_SCAN_DIM + h % GGL_LANES * 4;
+            int32_t dot = q->biased[h];
+            for (int d = 0; d < GGL_INDEX_SCAN_DIM; d++) dot += (key[d] + GGL_INDEX_SCAN_BIAS) * v[d / 4 * 64 + d % 4];
+            float y = (float)dot * (q->scales[h] * scale);
+            lane[h % GGL_LANES] += q->weights[h] * (y > 0 ? y : 0);
+        }
+        for (int width = GGL_LANES / 2; width; width /= 2)
+            for (int l = 0; l < width; l++) lane[l] += lane[l + width];
+        score[i] = lane[0];
+    }
+    return true;
+}
+
 float ggl_index_score_f32_ref(const struct ggl_kernels *k, const float *q, const float *weights,
                               const float *key, int n_head, int n_dim)
 {

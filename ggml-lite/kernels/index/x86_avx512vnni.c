@@ -1,0 +1,112 @@
+/*
+ * AVX-512 with VNNI: four keys by four panels of heads, each key's four bytes broadcast, sums in registers over all 128
+ * inputs.  Scaling and combining then come once a head and key.
+ */
+#include "kernels/kernels.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/math/x86_avx512.h"
+
+enum { KEYS = 4, PANELS = 4, DIM = GGL_INDEX_SCAN_DIM, PANEL_BYTES = GGL_LANES * DIM };
+
+struct keys {
+    _Alignas(64) uint8_t values[KEYS][DIM]; /* biased */
+    float scale[KEYS];
+};
+
+/* 96 + (twice a code's value << row) */
+static const uint8_t tables[4][16] = {
+    {96, 97, 98, 99, 100, 102, 104, 108, 96, 95, 94, 93, 92, 90, 88, 84},
+    {96, 98, 100, 102, 104, 108, 112, 120, 96, 94, 92, 90, 88, 84, 80, 72},
+    {96, 100, 104, 108, 112, 120, 128, 144, 96, 92, 88, 84, 80, 72, 64, 48},
+    {96, 104, 112, 120, 128, 144, 160, 192, 96, 88, 80, 72, 64, 48, 32, 0},
+};
+
+static inline __m128i table(int shift)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)tables[shift]);
+}
+
+static inline bool unpack(const uint8_t *row, struct keys *keys, int k)
+{
+    const uint8_t *e = row + DIM / 2;
+    int least = e[0], most = e[0];
+    for (int q = 1; q < 4; q++) {
+        least = e[q] < least ? e[q] : least;
+        most = e[q] > most ? e[q] : most;
+    }
+    if (most - least > 3 || least < 72 || most > 170) return false;
+    __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(table(e[0] - least)), table(e[1] - least), 1);
+    __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(table(e[2] - least)), table(e[3] - least), 1);
+    __m512i lookup = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    __m512i codes = _mm512_loadu_si512(row), nibble = _mm512_set1_epi8(15);
+    __m512i even = _mm512_shuffle_epi8(lookup, _mm512_and_si512(codes, nibble));
+    __m512i odd = _mm512_shuffle_epi8(lookup, _mm512_and_si512(_mm512_srli_epi16(codes, 4), nibble));
+    _mm512_store_si512(keys->values[k], _mm512_unpacklo_epi8(even, odd));
+    _mm512_store_si512(keys->values[k] + 64, _mm512_unpackhi_epi8(even, odd));
+    uint32_t bits = (uint32_t)(least - 1) << 23; /* 2^(least - 128) */
+    memcpy(&keys->scale[k], &bits, 4);
+    return true;
+}
+
+static inline __m512i broadcast4(const uint8_t *p)
+{
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm512_set1_epi32(v);
+}
+
+/* lane[k] += the heads of panels [first, first + n_panels). */
+static inline __attribute__((always_inline)) void add_panels(const struct ggl_index_scan *q, int first, const int n_panels,
+                                                             const struct keys *keys, const int n, __m512 lane[KEYS])
+{
+    const int8_t *values = q->values + first * PANEL_BYTES;
+    __m512i dot[KEYS][PANELS];
+    for (int k = 0; k < n; k++)
+        for (int p = 0; p < n_panels; p++) dot[k][p] = _mm512_loadu_si512(q->biased + (first + p) * GGL_LANES);
+    for (int j = 0; j < DIM / 4; j++, values += 64) {
+        __m512i v[PANELS];
+        for (int p = 0; p < n_panels; p++) v[p] = _mm512_loadu_si512(values + p * PANEL_BYTES);
+        for (int k = 0; k < n; k++) {
+            __m512i key = broadcast4(keys->values[k] + 4 * j);
+            for (int p = 0; p < n_panels; p++) dot[k][p] = _mm512_dpbusd_epi32(dot[k][p], key, v[p]);
+        }
+    }
+    for (int k = 0; k < n; k++) {
+        for (int p = 0; p < n_panels; p++) {
+            int at = (first + p) * GGL_LANES;
+            __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(q->scales + at), _mm512_set1_ps(keys->scale[k]));
+            __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[k][p]), scale);
+            y = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), y);
+            lane[k] = _mm512_add_ps(lane[k], _mm512_mul_ps(_mm512_loadu_ps(q->weights + at), y));
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) bool scan(const struct ggl_index_scan *q, const uint8_t *const *rows, const int n,
+                                                       float *score)
+{
+    struct keys keys;
+    __m512 lane[KEYS];
+    int p = 0;
+    for (int k = 0; k < n; k++) {
+        if (!unpack(rows[k], &keys, k)) return false;
+        lane[k] = _mm512_setzero_ps();
+    }
+    for (; p + PANELS <= q->n_panels; p += PANELS) add_panels(q, p, PANELS, &keys, n, lane);
+    for (; p < q->n_panels; p++) add_panels(q, p, 1, &keys, n, lane);
+    for (int k = 0; k < n; k++) score[k] = ggl_add_lanes16(lane[k]);
+    return true;
+}
+
+bool ggl_index_scan_avx512(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+{
+    int i = 0;
+    for (; i + KEYS <= n; i += KEYS)
+        if (!scan(q, rows + i, KEYS, score + i)) return false;
+    for (; i < n; i++)
+        if (!scan(q, rows + i, 1, score + i)) return false;
+    return true;
+}
