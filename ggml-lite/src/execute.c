@@ -102,7 +102,7 @@ static void run_thread(void *arg, int ith, int nth)
         if (e->g->nodes[i]->op) run_one(e, e->g->nodes[i], &run);
 }
 
-void ggl_graph_reset_given(struct ggl_graph *g)
+static void take_back_shares(struct ggl_graph *g)
 {
     for (int i = 0; i < g->n_given; i++) /* a line that nobody wrote to stays where it is */
         if (atomic_load_explicit(&g->given[i].n, memory_order_relaxed)) atomic_store_explicit(&g->given[i].n, 0, memory_order_relaxed);
@@ -126,7 +126,7 @@ enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t
                         unbound_input(g)->index);
     struct execution e = {g, n_tokens, pos, cancel, false};
     if (g->profile) g->profile->runs++;
-    ggl_graph_reset_given(g);
+    take_back_shares(g);
     enum ggl_status s = ggl_team_run(g->team, run_thread, &e, err);
     if (s) return s;
     if (atomic_load(&e.stop)) return ggl_fail(err, GGL_ERR_CANCELLED, NULL, GGL_NO_OFFSET, NULL, NULL, "cancelled");

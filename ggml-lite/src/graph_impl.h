@@ -105,8 +105,6 @@ void ggl_graph_find_steps(struct ggl_graph *g);
 
 /* plan.c: counters of guided shares for a team with these domains; false: no memory. */
 bool ggl_graph_set_domains(struct ggl_graph *g, struct ggl_domains domains);
-/* execute.c: before each run. */
-void ggl_graph_reset_given(struct ggl_graph *g);
 
 /* Whether a barrier follows the node's last phase: something after it runs in another step. */
 static inline bool ggl_ends_step(const struct ggl_graph *g, const struct ggl_node *node)

@@ -183,13 +183,14 @@ static void sum_rows(const struct ggl_node *node, const struct ggl_run *run, str
     for (int32_t i = 0; i < s->groups.used[0]; i++) {
         int64_t e = s->groups.used[1 + i], from = s->groups.first[e], n = s->groups.first[e + 1] - from;
         int group = group_of(down, n);
-        for (int64_t row = begin, rows; row < end; row += rows) {
+        int rows;
+        for (int64_t row = begin; row < end; row += rows) {
             rows = rows_of(row, end, group);
             if (ggl_run_cancelled(run)) return;
-            multiply(run, s, down, e, row, (int)rows, s->act_q + from * stride, NULL, n, s->tile, group);
+            multiply(run, s, down, e, row, rows, s->act_q + from * stride, NULL, n, s->tile, group);
             for (int64_t j = 0; j < n; j++) {
                 float *y = ggl_f32_out(node, s->groups.token[from + j]) + row;
-                for (int64_t r = 0; r < rows; r++) y[r] += s->tile[j * group + r];
+                for (int r = 0; r < rows; r++) y[r] += s->tile[j * group + r];
             }
         }
     }

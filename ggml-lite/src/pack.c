@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "checked.h"
-#include "huge.h"
 #include "cores.h"
+#include "huge.h"
 
 enum { ROWS = 16, BLOCK = 32 };
 

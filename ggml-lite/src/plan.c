@@ -126,9 +126,10 @@ enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struc
     enum ggl_status s = lay_out(g, ggl_team_size(team), true, &bytes, err);
     if (s) return s;
     free(g->arena);
-    g->arena = aligned_alloc(ALIGN, bytes ? bytes : ALIGN);
-    struct ggl_domains domains = ggl_domains_find(ggl_team_size(team), ggl_machine_nodes(ggl_team_machine(team)));
-    if (!g->arena || !ggl_graph_set_domains(g, domains)) {
+    g->arena = NULL; /* a graph without one does not run */
+    if (ggl_graph_set_domains(g, ggl_domains_find(ggl_team_size(team), ggl_machine_nodes(ggl_team_machine(team)))))
+        g->arena = aligned_alloc(ALIGN, bytes ? bytes : ALIGN);
+    if (!g->arena) {
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "activations: %llu bytes for %lld tokens",
                         (unsigned long long)bytes, (long long)g->n_tokens_max);
     }

@@ -51,7 +51,7 @@ static struct matrix random_matrix(int64_t length)
 {
     struct matrix m = {.n = (length % 600 + 3) / 4 * 4, .rows = 1 + (int)ck_next(16)};
     if (!m.n) m.n = 4;
-    if (ck_next(3) == 0) m.n = 128 * (1 + ck_next(5)); /* whole tiles have a way of their own for one token */
+    if (ck_next(3) == 0) m.n = 128 * (1 + ck_next(5)); /* whole tiles, as in every published model */
     if (ck_next(50) == 0) m.n = 128 * (63 + ck_next(4));
     if (ck_next(2)) m.rows = 16;
     m.tiles = (m.n + 127) / 128, m.row_bytes = m.n + ck_next(4);

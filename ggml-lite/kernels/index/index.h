@@ -39,6 +39,17 @@ struct ggl_index_scan {
     const float *weights;   /* [16 n_panels] */
 };
 
+/* The least of a row's four exponents; -1: too far apart, or so that products of scales come near the ends of floats. */
+static inline int ggl_index_least(const uint8_t e[4])
+{
+    int least = e[0], most = e[0];
+    for (int q = 1; q < 4; q++) {
+        least = e[q] < least ? e[q] : least;
+        most = e[q] > most ? e[q] : most;
+    }
+    return most - least > 3 || least < 72 || most > 170 ? -1 : least;
+}
+
 /* A row as 128 values (multiples of *scale, at most 96); false: its scales are too different, or not sane. */
 bool ggl_index_level(const uint8_t *row, int8_t *values, float *scale);
 

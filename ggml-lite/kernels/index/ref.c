@@ -4,9 +4,10 @@
 
 #include "quant/quant.h"
 
+static const int8_t doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
 void ggl_index_unpack_ref(const uint8_t *row, int32_t n_dim, int8_t *out)
 {
-    static const int8_t doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
     const uint8_t *exponents = row + n_dim / 2;
     float *scales = (float *)(void *)(out + n_dim);
     int32_t *sums = (int32_t *)(void *)(out + n_dim + n_dim / GGL_ACT_BLOCK * 4);
@@ -22,6 +23,13 @@ void ggl_index_unpack_ref(const uint8_t *row, int32_t n_dim, int8_t *out)
     }
 }
 
+static float add_lanes(float lane[GGL_LANES])
+{
+    for (int width = GGL_LANES / 2; width; width /= 2)
+        for (int l = 0; l < width; l++) lane[l] += lane[l + width];
+    return lane[0];
+}
+
 void ggl_index_combine_ref(const float *products, int64_t stride, const float *weights, int n_panels, int n, float *score)
 {
     for (int i = 0; i < n; i++) {
@@ -30,22 +38,15 @@ void ggl_index_combine_ref(const float *products, int64_t stride, const float *w
             const float *y = products + i * stride + p * GGL_LANES;
             for (int l = 0; l < GGL_LANES; l++) lane[l] += weights[p * GGL_LANES + l] * (y[l] > 0 ? y[l] : 0);
         }
-        for (int width = GGL_LANES / 2; width; width /= 2)
-            for (int l = 0; l < width; l++) lane[l] += lane[l + width];
-        score[i] = lane[0];
+        score[i] = add_lanes(lane);
     }
 }
 
 bool ggl_index_level(const uint8_t *row, int8_t *values, float *scale)
 {
-    static const int8_t doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
     const uint8_t *e = row + GGL_INDEX_SCAN_DIM / 2;
-    int least = 255, most = 0;
-    for (int q = 0; q < 4; q++) {
-        if (e[q] < least) least = e[q];
-        if (e[q] > most) most = e[q];
-    }
-    if (most - least > 3 || least < 72 || most > 170) return false; /* products of scales stay far from the ends of floats */
+    int least = ggl_index_least(e);
+    if (least < 0) return false;
     for (int i = 0; i < GGL_INDEX_SCAN_DIM; i++) {
         int q = i / 32, v = doubled[i % 2 ? row[i / 2] >> 4 : row[i / 2] & 15];
         values[i % 32 / 16 * 64 + 16 * q + i % 16] = (int8_t)(v * (1 << (e[q] - least)));
@@ -67,9 +68,7 @@ bool ggl_index_scan_ref(const struct ggl_index_scan *q, const uint8_t *const *ro
             float y = (float)dot * (q->scales[h] * scale);
             lane[h % GGL_LANES] += q->weights[h] * (y > 0 ? y : 0);
         }
-        for (int width = GGL_LANES / 2; width; width /= 2)
-            for (int l = 0; l < width; l++) lane[l] += lane[l + width];
-        score[i] = lane[0];
+        score[i] = add_lanes(lane);
     }
     return true;
 }

@@ -32,12 +32,8 @@ static inline __m128i table(int shift)
 static inline bool unpack(const uint8_t *row, struct keys *keys, int k)
 {
     const uint8_t *e = row + DIM / 2;
-    int least = e[0], most = e[0];
-    for (int q = 1; q < 4; q++) {
-        least = e[q] < least ? e[q] : least;
-        most = e[q] > most ? e[q] : most;
-    }
-    if (most - least > 3 || least < 72 || most > 170) return false;
+    int least = ggl_index_least(e);
+    if (least < 0) return false;
     __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(table(e[0] - least)), table(e[1] - least), 1);
     __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(table(e[2] - least)), table(e[3] - least), 1);
     __m512i lookup = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
