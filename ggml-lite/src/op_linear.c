@@ -5,7 +5,7 @@
 #include "graph_impl.h"
 #include "pack_impl.h"
 
-enum { ROWS = 16, PANELS = 8 }; /* panels a call: several share a broadcast, and a cancel waits for no more */
+enum { ROWS = 16 };
 
 /* ---- rounded activations: int8 rows (act_q8.h) or BF16 */
 
@@ -39,27 +39,46 @@ static struct ggl_node *rounded(struct ggl_graph *g, struct ggl_node *x, int64_t
 
 /* ---- linear */
 
-/* Panels [begin, end): vectors of x are `stride` bytes apart and `count` many. */
-static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const uint8_t *x,
-                       int64_t stride, int64_t count, float *y)
+/* The vectors of a product: `n` of them, `stride` bytes apart. */
+struct vectors {
+    const uint8_t *data;
+    int64_t stride, n;
+};
+
+/* Inputs from `begin` on of some rows whose parts follow each other: y goes on, and has n_out results a vector. */
+static void multiply_part(const struct ggl_packed *w, const struct ggl_run *run, const uint8_t *panel, int64_t begin, int rows,
+                          const struct vectors *x, float *y)
+{
+    int64_t n = ggl_packed_inputs(w, begin);
+    struct ggl_act_q8 q8 = {(const int8_t *)x->data, w->n_in, x->stride, begin, NULL, x->n};
+    if (w->kquant) {
+        run->k->kquant_mul(w->kquant, panel, n, &q8, y, w->n_out, rows);
+    } else if (!w->fp8) {
+        run->k->panel_mul(&w->format, panel, n, &q8, y, w->n_out, rows);
+    } else {
+        const uint16_t *bf16 = (const uint16_t *)(const void *)x->data + begin;
+        for (int r = 0; r < rows; r += ROWS, panel += ggl_packed_part_bytes(w, n))
+            run->k->fp8_mul(panel, n, bf16, x->stride / 2, x->n, y + r, w->n_out, rows - r < ROWS ? rows - r : ROWS, begin > 0);
+    }
+}
+
+static void multiply_row_scales(const struct ggl_packed *w, int64_t row, int rows, int64_t n_vectors, float *y)
+{
+    for (int64_t t = 0; t < n_vectors; t++)
+        for (int r = 0; r < rows; r++) y[t * w->n_out + r] *= w->row_scales[row + r];
+}
+
+/* Panels [begin, end), in the order in which they lie. */
+static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const struct vectors *x,
+                       float *y)
 {
     for (int64_t i = begin, last; i < end && !ggl_run_cancelled(run); i = last) {
-        const uint8_t *panel = ggl_packed_panel(w, i, &last); /* of a team as large as that of ggl_pack: of one node */
+        ggl_packed_part(w, i, 0, &last);
         if (last > end) last = end;
-        if (last > i + PANELS) last = i + PANELS;
-        int64_t rows = last * ROWS < w->n_out ? (last - i) * ROWS : w->n_out - i * ROWS;
-        float *out = y + i * ROWS;
-        if (w->kquant) {
-            run->k->kquant_mul(w->kquant, panel, w->n_in, (const int8_t *)x, stride, NULL, count, out, w->n_out, (int)rows);
-            continue;
-        }
-        if (!w->fp8) {
-            run->k->panel_mul(&w->format, panel, w->n_in, (const int8_t *)x, stride, NULL, count, out, w->n_out, (int)rows);
-            continue;
-        }
-        for (int64_t r = 0; r < rows; r += ROWS, panel += w->panel_bytes)
-            run->k->fp8_mul(panel, w->n_in, (const uint16_t *)(const void *)x, stride / 2, count, out + r, w->n_out,
-                            (int)(rows - r < ROWS ? rows - r : ROWS));
+        int rows = (int)(last * ROWS < w->n_out ? (last - i) * ROWS : w->n_out - i * ROWS);
+        for (int64_t input = 0, unused; input < w->n_in; input += w->part)
+            multiply_part(w, run, ggl_packed_part(w, i, input, &unused), input, rows, x, y + i * ROWS);
+        if (w->row_scales) multiply_row_scales(w, i * ROWS, rows, x->n, y + i * ROWS);
     }
 }
 
@@ -69,9 +88,9 @@ static void run_linear(const struct ggl_node *node, const struct ggl_run *run, i
     const struct ggl_packed *w = node->p.linear.w;
     const struct ggl_node *x = node->src[0];
     int64_t repeat = node->p.linear.repeat;
+    struct vectors vectors = {x->data, x->width / repeat, run->n_tokens * repeat};
     struct ggl_guided guided = ggl_guided_begin(run, w->n_panels, 1);
-    for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);)
-        run_panels(w, run, begin, end, x->data, x->width / repeat, run->n_tokens * repeat, ggl_f32_out(node, 0));
+    for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);) run_panels(w, run, begin, end, &vectors, ggl_f32_out(node, 0));
 }
 
 static const struct ggl_op op_linear = {"linear", 1, NULL, run_linear};
@@ -105,7 +124,8 @@ static void run_grouped(const struct ggl_node *node, const struct ggl_run *run, 
         for (int64_t last; begin < end; begin = last) {
             int64_t group = begin / panels;
             last = (group + 1) * panels < end ? (group + 1) * panels : end;
-            run_panels(w, run, begin, last, x->data + group * (x->width / groups), x->width, run->n_tokens, ggl_f32_out(node, 0));
+            struct vectors vectors = {x->data + group * (x->width / groups), x->width, run->n_tokens};
+            run_panels(w, run, begin, last, &vectors, ggl_f32_out(node, 0));
         }
     }
 }

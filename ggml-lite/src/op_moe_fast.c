@@ -79,7 +79,7 @@ static void multiply_unpacked(const struct ggl_run *run, const struct fast_scrat
                               const struct ggl_panel_format *format, const struct ggl_tensor *w, int64_t slice, int64_t row,
                               int n_rows, const int8_t *x, const int32_t *index, int64_t n, float *y, int64_t y_stride)
 {
-    const int64_t n_in = w->ne[0], row_bytes = (int64_t)w->row_bytes, stride = ggl_act_q8_bytes(n_in);
+    const int64_t n_in = w->ne[0], row_bytes = (int64_t)w->row_bytes;
     const int64_t panel_bytes = kquant ? ggl_kquant_panel_bytes(kquant, n_in) : ggl_panel_bytes(format->kind, n_in);
     const uint8_t *rows = ggl_tensor_slice(w, slice) + row * row_bytes;
     for (int r = 0; r < n_rows; r += ROWS) {
@@ -87,8 +87,9 @@ static void multiply_unpacked(const struct ggl_run *run, const struct fast_scrat
         if (kquant) run->k->kquant_expand(kquant, rows + r * row_bytes, row_bytes, ROWS, n_in, panel);
         else run->k->panel_expand(w->type, rows + r * row_bytes, row_bytes, ROWS, n_in, panel);
     }
-    if (kquant) run->k->kquant_mul(kquant, s->panel, n_in, x, stride, index, n, y, y_stride, n_rows);
-    else run->k->panel_mul(format, s->panel, n_in, x, stride, index, n, y, y_stride, n_rows);
+    const struct ggl_act_q8 inputs = {x, n_in, ggl_act_q8_bytes(n_in), 0, index, n};
+    if (kquant) run->k->kquant_mul(kquant, s->panel, n_in, &inputs, y, y_stride, n_rows);
+    else run->k->panel_mul(format, s->panel, n_in, &inputs, y, y_stride, n_rows);
 }
 
 /* Rows that are taken at a time for n tokens: where they are multiplied in place, more, so that the memory is read in
@@ -119,7 +120,9 @@ static void multiply(const struct ggl_run *run, const struct fast_scratch *s, co
             for (int64_t i = 0; i < n; i++)
                 run->k->mxfp4_rows(rows, row_bytes, w->ne[0], step, x + (index ? index[i] : i) * stride, y + i * y_stride + r);
     }
-    if (n > FEW) run->k->panel_mul(&format, s->panel, w->ne[0], x, stride, index, n, y, y_stride, n_rows);
+    if (n <= FEW) return;
+    const struct ggl_act_q8 inputs = {x, w->ne[0], stride, 0, index, n};
+    run->k->panel_mul(&format, s->panel, w->ne[0], &inputs, y, y_stride, n_rows);
 }
 
 /* The rows of a group of a share that ends before row `end`. */

@@ -1,5 +1,6 @@
 /*
- * Packing: rows of a weight -> panels of 16 rows, in the memory of the node whose threads read them (slices.h).
+ * Packing: rows of a weight -> panels of 16 rows, cut into parts (pack_impl.h), in the memory of the node whose threads
+ * read them (slices.h).
  */
 #include "graph_impl.h"
 #include "pack_impl.h"
@@ -33,49 +34,83 @@ static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
     return w->ne[0] % BLOCK == 0;
 }
 
-/* Rows past the end of the matrix are zeros. */
-static void pack_rows_panel(const struct ggl_kernels *k, const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel,
-                            uint8_t *out)
+/* Inputs of a part: about 8 KiB of a panel. */
+static int64_t inputs_of_part(const struct ggl_packed *p)
 {
-    const uint8_t *rows = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS) * w->row_bytes;
-    int n_rows = p->n_out - panel * ROWS < ROWS ? (int)(p->n_out - panel * ROWS) : ROWS;
-    if (p->kquant) k->kquant_expand(p->kquant, rows, (int64_t)w->row_bytes, n_rows, p->n_in, out);
-    else k->panel_expand(w->type, rows, (int64_t)w->row_bytes, n_rows, p->n_in, out);
+    int64_t part = GGL_KQUANT_BLOCK; /* a multiple of every type's block, and of FP8's tile */
+    while (ggl_packed_part_bytes(p, 2 * part) <= 10 * 1024) part *= 2;
+    return part;
 }
 
-/* One row of INT4 planes.  A scale that is not a number has no half with its bits: it spoils the row, as it should. */
-static void pack_int4_row(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t row, int r, uint8_t *out)
+/* ---- one part of a panel: inputs [begin, begin + n) of 16 rows, of which those past the end of the matrix are zeros */
+
+struct part {
+    const struct ggl_tensor *w;
+    int64_t row, begin, n;
+    int n_rows;
+};
+
+static const uint8_t *first_code(const struct part *p)
 {
-    const uint8_t *codes = ggl_tensor_slice(w, 0) + (uint64_t)row * w->row_bytes;
+    uint64_t before = p->w->row_bytes * (uint64_t)p->begin / (uint64_t)p->w->ne[0]; /* whole blocks, so whole bytes */
+    return ggl_tensor_slice(p->w, 0) + (uint64_t)p->row * p->w->row_bytes + before;
+}
+
+static void pack_blocks(const struct ggl_kernels *k, const struct ggl_packed *form, const struct part *p, uint8_t *out)
+{
+    int64_t row_bytes = (int64_t)p->w->row_bytes;
+    if (form->kquant) k->kquant_expand(form->kquant, first_code(p), row_bytes, p->n_rows, p->n, out);
+    else k->panel_expand(p->w->type, first_code(p), row_bytes, p->n_rows, p->n, out);
+}
+
+static void pack_int4(const struct part *p, uint8_t *out)
+{
+    memset(out, 0, (size_t)ggl_panel_bytes(GGL_PANEL_I4, p->n));
+    for (int r = 0; r < p->n_rows; r++) {
+        const uint8_t *codes = first_code(p) + (uint64_t)r * p->w->row_bytes;
+        const uint8_t *scales = ggl_tensor_scale_slice(p->w, 0) + (uint64_t)(p->row + r) * p->w->scale_row_bytes + p->begin / BLOCK;
+        uint8_t *block = out;
+        for (int64_t b = 0; b < p->n / BLOCK; b++, codes += 16, block += ggl_panel_block_bytes(GGL_PANEL_I4)) {
+            block[r] = scales[b];
+            for (int i = 0; i < 16; i++) block[16 + i / 4 * 64 + 4 * r + i % 4] = codes[i];
+        }
+    }
+}
+
+/* A scale of a block that is not a number has no half with its bits: it spoils the row, as it should. */
+static float int4_row_scale(const struct ggl_tensor *w, int64_t row)
+{
     const uint8_t *scales = ggl_tensor_scale_slice(w, 0) + (uint64_t)row * w->scale_row_bytes;
-    float row_scale = ggl_tensor_row_scales(w, 0)[row] * 256;
-    for (int64_t b = 0; b < p->n_in / BLOCK; b++, codes += 16, out += ggl_panel_block_bytes(GGL_PANEL_I4)) {
-        out[r] = scales[b];
-        for (int i = 0; i < 16; i++) out[16 + i / 4 * 64 + 4 * r + i % 4] = codes[i];
-        if ((scales[b] & 0x7f) == 0x7f) row_scale = NAN;
-    }
-    memcpy(out + 4 * r, &row_scale, 4);
+    for (int64_t b = 0; b < w->ne[0] / BLOCK; b++)
+        if ((scales[b] & 0x7f) == 0x7f) return NAN;
+    return ggl_tensor_row_scales(w, 0)[row] * 256;
 }
 
-static void pack_int4_panel(const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel, uint8_t *out)
+static void pack_fp8(const struct ggl_kernels *k, const struct part *p, uint8_t *out)
 {
-    memset(out, 0, p->panel_bytes);
-    for (int r = 0; r < ROWS && panel * ROWS + r < p->n_out; r++) pack_int4_row(p, w, panel * ROWS + r, r, out);
-}
-
-static void pack_fp8_panel(const struct ggl_kernels *k, const struct ggl_packed *p, const struct ggl_tensor *w, int64_t panel,
-                           uint8_t *out)
-{
-    const uint8_t *rows = ggl_tensor_slice(w, 0) + (uint64_t)(panel * ROWS) * w->row_bytes;
-    int n_rows = p->n_out - panel * ROWS < ROWS ? (int)(p->n_out - panel * ROWS) : ROWS;
-    k->fp8_pack(rows, (int64_t)w->row_bytes, n_rows, p->n_in, out);
-    const uint8_t *scales = ggl_tensor_scale_slice(w, 0) + (uint64_t)(panel * ROWS / 128) * w->scale_row_bytes;
-    for (int64_t tile = 0; tile * GGL_FP8_TILE < p->n_in; tile++) {
+    k->fp8_pack(first_code(p), (int64_t)p->w->row_bytes, p->n_rows, p->n, out);
+    const uint8_t *scales = ggl_tensor_scale_slice(p->w, 0) + (uint64_t)(p->row / 128) * p->w->scale_row_bytes;
+    for (int64_t tile = 0; tile * GGL_FP8_TILE < p->n; tile++) {
+        int64_t at = p->begin / GGL_FP8_TILE + tile;
         float s;
-        if (w->scale_type == GGL_SCALE_F32) memcpy(&s, scales + 4 * tile, 4);
-        else s = ggl_e8m0_to_f32(scales[tile]);
-        memcpy(out + p->n_in * ROWS + 4 * tile, &s, 4);
+        if (p->w->scale_type == GGL_SCALE_F32) memcpy(&s, scales + 4 * at, 4);
+        else s = ggl_e8m0_to_f32(scales[at]);
+        memcpy(out + p->n * ROWS + 4 * tile, &s, 4);
     }
+}
+
+static void pack_panel(const struct ggl_kernels *k, const struct ggl_packed *form, const struct ggl_tensor *w, int64_t panel)
+{
+    int64_t row = panel * ROWS, unused;
+    struct part p = {.w = w, .row = row, .n_rows = form->n_out - row < ROWS ? (int)(form->n_out - row) : ROWS};
+    for (; p.begin < form->n_in; p.begin += form->part) {
+        uint8_t *out = ggl_packed_part(form, panel, p.begin, &unused);
+        p.n = ggl_packed_inputs(form, p.begin);
+        if (form->fp8) pack_fp8(k, &p, out);
+        else if (w->type == GGL_TYPE_INT4) pack_int4(&p, out);
+        else pack_blocks(k, form, &p, out);
+    }
+    for (int r = 0; form->row_scales && r < ROWS; r++) form->row_scales[row + r] = r < p.n_rows ? int4_row_scale(w, row + r) : 0;
 }
 
 struct job {
@@ -88,20 +123,9 @@ struct job {
 static void pack_share(void *arg, int ith, int nth)
 {
     const struct job *j = arg;
-    int64_t begin, end, unused;
+    int64_t begin, end;
     ggl_share(j->p->n_panels, ith, nth, &begin, &end);
-    for (int64_t i = begin; i < end; i++) {
-        uint8_t *out = ggl_packed_panel(j->p, i, &unused);
-        if (j->p->fp8) pack_fp8_panel(&j->k, j->p, j->w, i, out);
-        else if (j->w->type == GGL_TYPE_INT4) pack_int4_panel(j->p, j->w, i, out);
-        else pack_rows_panel(&j->k, j->p, j->w, i, out);
-    }
-}
-
-static int64_t panel_bytes(const struct ggl_packed *p)
-{
-    if (p->kquant) return ggl_kquant_panel_bytes(p->kquant, p->n_in);
-    return p->fp8 ? ggl_fp8_panel_bytes(p->n_in) : ggl_panel_bytes(p->format.kind, p->n_in);
+    for (int64_t i = begin; i < end; i++) pack_panel(&j->k, j->p, j->w, i);
 }
 
 static uint64_t page_bytes(void)
@@ -112,15 +136,18 @@ static uint64_t page_bytes(void)
 
 /* Memory for all slices.  Where there are several it is said explicitly what goes where, because the heap may return
  * pages that have a place already. */
-static bool allocate(struct ggl_packed *p, const struct ggl_team *team)
+static bool allocate(struct ggl_packed *p, bool has_row_scales, const struct ggl_team *team)
 {
     const struct ggl_machine *machine = ggl_team_machine(team);
     uint64_t all, page = page_bytes(), bytes, rounded;
     if (!ggl_mul_u64(p->panel_bytes, (uint64_t)p->n_panels, &all) || all > UINT64_MAX / 2) return false;
     p->n_slices = ggl_slices_find(p->n_panels, p->panel_bytes, page, ggl_team_size(team), ggl_machine_nodes(machine), p->slices, &bytes);
+    uint64_t scales = (bytes + 63) & ~(uint64_t)63;
+    if (has_row_scales) bytes = scales + (uint64_t)p->n_panels * ROWS * sizeof(float);
     uint64_t align = bytes >= GGL_HUGE_PAGE ? GGL_HUGE_PAGE : p->n_slices > 1 ? page : 64;
     if (ggl_align_u64(bytes, align, &rounded)) p->data = aligned_alloc(align, rounded);
     p->bytes = bytes;
+    if (p->data && has_row_scales) p->row_scales = (float *)(void *)(p->data + scales);
     if (p->data && align == GGL_HUGE_PAGE) ggl_ask_for_huge_pages(p->data, bytes / GGL_HUGE_PAGE * GGL_HUGE_PAGE);
     for (int i = 0; p->data && p->n_slices > 1 && i < p->n_slices; i++)
         ggl_machine_bind_memory(machine, p->slices[i].thread, p->data + p->slices[i].offset,
@@ -134,10 +161,11 @@ enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, stru
     *out = NULL;
     if (!choose(w, &form)) return GGL_OK;
     form.n_panels = (form.n_out + ROWS - 1) / ROWS;
-    form.panel_bytes = (uint64_t)panel_bytes(&form);
+    form.part = inputs_of_part(&form);
+    for (int64_t i = 0; i < form.n_in; i += form.part) form.panel_bytes += ggl_packed_part_bytes(&form, ggl_packed_inputs(&form, i));
     memcpy(form.name, w->name, sizeof(form.name));
     struct ggl_packed *p = malloc(sizeof(*p));
-    if (!p || !allocate(&form, team)) {
+    if (!p || !allocate(&form, w->type == GGL_TYPE_INT4, team)) {
         free(p);
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no memory to pack it", w->name);
     }

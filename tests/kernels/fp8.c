@@ -85,12 +85,16 @@ static void check_fp8_mul(ck_kernel *kernel, int64_t length)
     uint8_t *plain = packed(&m, ggl_fp8_pack_ref, rows);
     float *x = ck_random(stride * tokens), *y = ck_f32(y_stride * tokens), *same = ck_f32(y_stride * tokens);
     uint16_t *h = ck_bytes(2 * (uint64_t)(stride * (tokens - 1) + n), 0);
+    const bool more = ck_next(3) == 0;
     ggl_act_bf16_ref(x, stride * (tokens - 1) + n, h);
-    ((ggl_fp8_mul_fn *)kernel)(panel, n, h, stride, tokens, y, y_stride, rows);
-    ggl_fp8_mul_ref(plain, n, h, stride, tokens, same, y_stride, rows);
+    for (int64_t i = 0; i < y_stride * tokens && more; i++)
+        if (i % y_stride < rows) y[i] = same[i] = (float)ck_uniform();
+    const float *start = ck_copy(y, y_stride * tokens);
+    ((ggl_fp8_mul_fn *)kernel)(panel, n, h, stride, tokens, y, y_stride, rows, more);
+    ggl_fp8_mul_ref(plain, n, h, stride, tokens, same, y_stride, rows, more);
     for (int t = 0; t < tokens; t++) {
         for (int r = 0; r < rows; r++) {
-            double want = 0, terms = 0;
+            double want = more ? (double)start[t * y_stride + r] : 0, terms = fabs(want);
             for (int64_t i = 0; i < n; i++) {
                 double p = (double)ggl_e4m3_to_f32(m.codes[r * m.row_bytes + i]) * (double)ggl_bf16_to_f32(h[t * stride + i]) *
                            (double)m.scales[i / 128];
@@ -124,7 +128,7 @@ static void check_fp8_pack(ck_kernel *kernel, int64_t length)
     memset(one, 0, (size_t)m.n * 2);
     for (int64_t i = (int64_t)ck_next(3); i < m.n; i += 1 + (int64_t)ck_next(5) + m.n / 16) {
         one[i] = 0x3f80;
-        mul(panel, m.n, one, m.n, 1, y, 16, 16);
+        mul(panel, m.n, one, m.n, 1, y, 16, 16, false);
         one[i] = 0;
         for (int r = 0; r < 16; r++) {
             float w = r < m.rows ? ggl_e4m3_to_f32(m.codes[r * m.row_bytes + i]) * m.scales[i / 128] : 0;
@@ -177,39 +181,46 @@ static uint8_t *copy_of(const uint8_t *panel, int64_t n)
 }
 
 static void first_scale_for_all(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens,
-                                float *y, int64_t y_stride, int n_rows)
+                                float *y, int64_t y_stride, int n_rows, bool more)
 {
     uint8_t *copy = copy_of(panel, n);
     for (int64_t t = 1; t < (n + 127) / 128; t++) memcpy(copy + n * 16 + 4 * t, copy + n * 16, 4);
-    ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows);
+    ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
     free(copy);
 }
 
 static void loses_denormals(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
-                            int64_t y_stride, int n_rows)
+                            int64_t y_stride, int n_rows, bool more)
 {
     uint8_t *copy = copy_of(panel, n);
     for (int64_t i = 0; i < n * 16; i++)
         if (!(copy[i] & 0x78)) copy[i] = 0;
-    ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows);
+    ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
     free(copy);
 }
 
 static void decodes_what_is_no_number(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens,
-                                      float *y, int64_t y_stride, int n_rows)
+                                      float *y, int64_t y_stride, int n_rows, bool more)
 {
     uint8_t *copy = copy_of(panel, n);
     for (int64_t i = 0; i < n * 16; i++)
         if ((copy[i] & 127) == 127) copy[i]--;
-    ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows);
+    ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
     free(copy);
 }
 
 static void writes_all_rows(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
-                            int64_t y_stride, int n_rows)
+                            int64_t y_stride, int n_rows, bool more)
 {
     (void)n_rows;
-    ggl_fp8_mul_ref(panel, n, x, x_stride, n_tokens, y, y_stride, 16);
+    ggl_fp8_mul_ref(panel, n, x, x_stride, n_tokens, y, y_stride, 16, more);
+}
+
+static void begins_anew(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                        int64_t y_stride, int n_rows, bool more)
+{
+    (void)more;
+    ggl_fp8_mul_ref(panel, n, x, x_stride, n_tokens, y, y_stride, n_rows, false);
 }
 
 static void forgets_the_flags(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
@@ -247,6 +258,7 @@ static void broken_ones_are_caught(void **state)
     ck_must_fail("denormals", check_fp8_mul, (ck_kernel *)loses_denormals);
     ck_must_fail("all rows", check_fp8_mul, (ck_kernel *)writes_all_rows);
     ck_must_fail("no number", check_fp8_mul, (ck_kernel *)decodes_what_is_no_number);
+    ck_must_fail("a new sum", check_fp8_mul, (ck_kernel *)begins_anew);
     ck_must_fail("flags", check_fp8_pack, (ck_kernel *)forgets_the_flags);
     ck_must_fail("old rows", check_fp8_pack, (ck_kernel *)keeps_old_rows);
     ck_must_fail("inputs", check_fp8_pack, (ck_kernel *)swaps_inputs);
@@ -269,7 +281,7 @@ static void bench_tokens(ck_kernel *kernel, int64_t n, int64_t n_tokens)
 {
     float y[16 * BENCH_TOKENS];
     for (int p = 0; p < BENCH_PANELS; p++)
-        ((ggl_fp8_mul_fn *)kernel)(bench_panels + p * ggl_fp8_panel_bytes(n), n, bench_x, n, n_tokens, y, 16, 16);
+        ((ggl_fp8_mul_fn *)kernel)(bench_panels + p * ggl_fp8_panel_bytes(n), n, bench_x, n, n_tokens, y, 16, 16, false);
 }
 
 static void bench_fp8_mul(ck_kernel *kernel, int64_t n)

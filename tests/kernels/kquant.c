@@ -98,34 +98,38 @@ static void check_kquant_mul(ck_kernel *kernel, int64_t length)
 {
     struct matrix m = random_matrix(length, 40);
     const int n_tokens = 1 + (int)ck_next(20), n_panels = (m.n_rows + ROWS - 1) / ROWS, gap = (int)ck_next(2) * 5;
-    const int64_t panel_bytes = ggl_kquant_panel_bytes(m.f, m.n), stride = ggl_act_q8_bytes(m.n) + 64 * ck_next(2);
+    const int64_t begin = ck_next(3) ? 0 : BLOCK, width = begin + m.n + BLOCK * ck_next(2); /* a panel of some of the inputs */
+    const int64_t panel_bytes = ggl_kquant_panel_bytes(m.f, m.n), stride = ggl_act_q8_bytes(width) + 64 * ck_next(2);
     uint8_t *panels = ck_bytes((uint64_t)(panel_bytes * n_panels), 0);
     int8_t *x = ck_bytes((uint64_t)(stride * (n_tokens + EXTRA)), 0);
     const int64_t y_stride = m.n_rows + gap, y_floats = y_stride * (n_tokens - 1) + m.n_rows;
-    float *y = ck_f32(y_floats), *want = ck_f32(y_floats), *values = ck_random(m.n);
+    float *y = ck_f32(y_floats), *want = ck_f32(y_floats), *values = ck_random(width);
     int32_t index[20];
     for (int i = 0; i < n_panels; i++)
         ggl_kquant_expand_ref(m.f, m.rows + ROWS * i * m.row_bytes, m.row_bytes, m.n_rows - ROWS * i < ROWS ? m.n_rows - ROWS * i : ROWS,
                               m.n, panels + i * panel_bytes);
     for (int t = 0; t < n_tokens + EXTRA; t++) {
-        values[ck_next((uint32_t)m.n)] = (float)ck_uniform() * 100;
-        ggl_act_q8_ref(values, m.n, x + t * stride);
+        values[begin + ck_next((uint32_t)m.n)] = (float)ck_uniform() * 100;
+        ggl_act_q8_ref(values, width, x + t * stride);
     }
     for (int t = 0; t < n_tokens; t++) index[t] = (int32_t)ck_next((uint32_t)(n_tokens + EXTRA));
-    const int32_t *chosen = ck_next(2) ? index : NULL;
-    ((ggl_kquant_mul_fn *)kernel)(m.f, panels, m.n, x, stride, chosen, n_tokens, y, y_stride, m.n_rows);
-    ggl_kquant_mul_ref(m.f, panels, m.n, x, stride, chosen, n_tokens, want, y_stride, m.n_rows);
+    const struct ggl_act_q8 inputs = {x, width, stride, begin, ck_next(2) ? index : NULL, n_tokens};
+    for (int64_t i = 0; i < y_floats && begin; i++)
+        if (i % y_stride < m.n_rows) y[i] = want[i] = (float)ck_uniform();
+    const float *start = ck_copy(y, y_floats);
+    ((ggl_kquant_mul_fn *)kernel)(m.f, panels, m.n, &inputs, y, y_stride, m.n_rows);
+    ggl_kquant_mul_ref(m.f, panels, m.n, &inputs, want, y_stride, m.n_rows);
     for (int64_t i = 0; i < y_floats; i++) {
         ck_same(ggl_type_info((uint32_t)m.f->type)->name, i, y[i], want[i]);
         if (i % y_stride >= m.n_rows && y[i] == y[i]) ck_fail("a write between the rows");
     }
     /* One of them in double: exact integers a block; a few roundings for each of its parts, then of the sum. */
     int row = (int)ck_next((uint32_t)m.n_rows), t = (int)ck_next((uint32_t)n_tokens);
-    const int8_t *a = x + (chosen ? chosen[t] : t) * stride;
-    double exact = 0, terms = 0;
+    const struct ggl_act_q8_row a = ggl_act_q8_row(&inputs, t);
+    double exact = begin ? (double)start[t * y_stride + row] : 0, terms = fabs(exact);
     for (int64_t i = 0; i < m.n; i++) {
         struct weight w = weight_at(m.f, panels + row / ROWS * panel_bytes, row % ROWS, i);
-        double v = (double)a[i] * (double)ggl_act_q8_scales(a, m.n)[i / 32];
+        double v = (double)a.codes[i] * (double)a.scales[i / 32];
         exact += w.value * v;
         terms += w.size * fabs(v);
     }
@@ -143,13 +147,15 @@ static void every_kernel(void **state)
 /* ---- the checks are checked */
 
 #define MUL_ARGUMENTS \
-    const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride, const int32_t *index, \
-        int64_t n_tokens, float *y, int64_t y_stride, int n_rows
-#define MUL() ggl_kquant_mul_ref(f, panel, n, x, x_stride, index, n_tokens, y, y_stride, n_rows)
+    const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y, int64_t y_stride, \
+        int n_rows
+#define MUL() ggl_kquant_mul_ref(f, panel, n, x, y, y_stride, n_rows)
 
 static void ignores_the_index(MUL_ARGUMENTS)
 {
-    index = NULL;
+    struct ggl_act_q8 first = *x;
+    first.index = NULL;
+    x = &first;
     MUL();
 }
 
@@ -162,7 +168,13 @@ static void skips_a_row(MUL_ARGUMENTS)
 static void writes_past_the_rows(MUL_ARGUMENTS)
 {
     MUL();
-    if (n_tokens > 1) y[n_rows] = y_stride > n_rows ? 0 : y[n_rows];
+    if (x->n_tokens > 1) y[n_rows] = y_stride > n_rows ? 0 : y[n_rows];
+}
+
+static void begins_anew(MUL_ARGUMENTS)
+{
+    for (int64_t t = 0; t < x->n_tokens; t++) memset(y + t * y_stride, 0, (size_t)n_rows * 4);
+    MUL();
 }
 
 static void last_bit(MUL_ARGUMENTS)
@@ -177,14 +189,14 @@ static void without_minima(MUL_ARGUMENTS)
     struct ggl_kquant_format other = *f;
     if (!f->mins || f->each) return;
     other.mins = false; /* and so takes minima for codes */
-    ggl_kquant_mul_ref(&other, panel, n, x, x_stride, index, n_tokens, y, y_stride, n_rows);
+    ggl_kquant_mul_ref(&other, panel, n, x, y, y_stride, n_rows);
 }
 
 static void without_bias(MUL_ARGUMENTS)
 {
     struct ggl_kquant_format other = *f;
     other.bias = 0;
-    ggl_kquant_mul_ref(&other, panel, n, x, x_stride, index, n_tokens, y, y_stride, n_rows);
+    ggl_kquant_mul_ref(&other, panel, n, x, y, y_stride, n_rows);
 }
 
 #define EXPAND_ARGUMENTS \
@@ -208,6 +220,7 @@ static void broken_ones_are_caught(void **state)
     ck_must_fail("a row", check_kquant_mul, (ck_kernel *)skips_a_row);
     ck_must_fail("past the rows", check_kquant_mul, (ck_kernel *)writes_past_the_rows);
     ck_must_fail("last bit", check_kquant_mul, (ck_kernel *)last_bit);
+    ck_must_fail("a new sum", check_kquant_mul, (ck_kernel *)begins_anew);
     ck_must_fail("minima", check_kquant_mul, (ck_kernel *)without_minima);
     ck_must_fail("bias", check_kquant_mul, (ck_kernel *)without_bias);
     ck_must_fail("last code", check_kquant_expand, (ck_kernel *)forgets_the_last_code);
@@ -245,7 +258,7 @@ static void near_float_activations(void **state)
             k.act_q8(v[t], WIDE, x + t * stride);
         }
         k.kquant_expand(f, rows, (int64_t)row_bytes, ROWS, WIDE, panel);
-        k.kquant_mul(f, panel, WIDE, x, stride, NULL, TOKENS, y[0], ROWS, ROWS);
+        k.kquant_mul(f, panel, WIDE, &(struct ggl_act_q8){x, WIDE, stride, 0, NULL, TOKENS}, y[0], ROWS, ROWS);
         for (int r = 0; r < ROWS; r++) {
             ggl_decode(types[i], rows + (uint64_t)r * row_bytes, w, WIDE);
             for (int t = 0; t < TOKENS; t++) {
@@ -297,8 +310,8 @@ static struct {
 
 static void bench_mul(ck_kernel *kernel, int64_t n)
 {
-    ((ggl_kquant_mul_fn *)kernel)(bench.f, bench.panels, n, bench.x, ggl_act_q8_bytes(n), NULL, bench.tokens, bench.y, BENCH_ROWS,
-                                  BENCH_ROWS);
+    const struct ggl_act_q8 x = {bench.x, n, ggl_act_q8_bytes(n), 0, NULL, bench.tokens};
+    ((ggl_kquant_mul_fn *)kernel)(bench.f, bench.panels, n, &x, bench.y, BENCH_ROWS, BENCH_ROWS);
 }
 
 static void bench_expand(ck_kernel *kernel, int64_t n)

@@ -98,7 +98,7 @@ static void both_ways_agree(void **state)
         k.act_q8(v, n, x);
         k.mxfp4_rows(rows, row_bytes, n, ROWS, x, a);
         k.mxfp4_expand(rows, row_bytes, n, panel);
-        k.panel_mul(&format, panel, n, x, ggl_act_q8_bytes(n), NULL, 1, b, ROWS, ROWS);
+        k.panel_mul(&format, panel, n, &(struct ggl_act_q8){x, n, ggl_act_q8_bytes(n), 0, NULL, 1}, b, ROWS, ROWS);
         assert_memory_equal(a, b, sizeof(a));
         free(rows);
         free(panel);

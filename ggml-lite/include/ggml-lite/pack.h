@@ -7,7 +7,8 @@
  *     y = ggl_linear(g, p, x, 1);
  *
  * What a product computes depends on the weight's type alone:
- *   Q8_0, MXFP4, FP4, Q4_0, IQ4_NL, INT4   activations as int8 in blocks of 32 (kernels/panel/panel.h)
+ *   Q8_0, Q4_0, IQ4_NL, INT4               activations as int8 in blocks of 32 (kernels/panel/panel.h)
+ *   MXFP4, FP4: experts only               the same (kernels/mxfp4/mxfp4.h)
  *   Q2_K .. Q6_K, IQ1 .. IQ4_XS,           the same (kernels/kquant/kquant.h); rows of a multiple of 256
  *   Q4_1, Q5_0, Q5_1
  *   FP8                                    activations as BF16 (kernels/fp8/fp8.h)

@@ -36,6 +36,43 @@ static inline const int32_t *ggl_act_q8_halves(const int8_t *row, int64_t n)
     return (const int32_t *)(const void *)(row + n + n / GGL_ACT_BLOCK * 8);
 }
 
+/*
+ * Inputs from `begin` on (a multiple of 32) of some of those rows: what a panel is multiplied with.  A matrix may be cut
+ * into panels of a part of its inputs each (pack_impl.h); sums then go on from part to part.
+ */
+struct ggl_act_q8 {
+    const int8_t *rows;
+    int64_t width, stride; /* elements of a whole row; bytes from row to row */
+    int64_t begin;
+    const int32_t *index; /* vector t is row index[t], or t when NULL */
+    int64_t n_tokens;
+};
+
+/* From vector t on. */
+static inline struct ggl_act_q8 ggl_act_q8_from(const struct ggl_act_q8 *x, int64_t t)
+{
+    struct ggl_act_q8 rest = *x;
+    if (x->index) rest.index += t;
+    else rest.rows += t * x->stride;
+    rest.n_tokens -= t;
+    return rest;
+}
+
+/* A vector's inputs from `begin` on: codes, and of each block of 32 the rest. */
+struct ggl_act_q8_row {
+    const int8_t *codes;
+    const float *scales;
+    const int32_t *sums, *halves;
+};
+
+static inline struct ggl_act_q8_row ggl_act_q8_row(const struct ggl_act_q8 *x, int64_t t)
+{
+    const int8_t *row = x->rows + (x->index ? x->index[t] : t) * x->stride;
+    int64_t block = x->begin / GGL_ACT_BLOCK;
+    return (struct ggl_act_q8_row){row + x->begin, ggl_act_q8_scales(row, x->width) + block,
+                                   ggl_act_q8_sums(row, x->width) + block, ggl_act_q8_halves(row, x->width) + block};
+}
+
 typedef void ggl_act_q8_fn(const float *x, int64_t n, int8_t *row);
 
 #endif

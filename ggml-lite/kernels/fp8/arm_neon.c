@@ -30,14 +30,12 @@ static inline void decode(const uint8_t *codes, float32x4_t w[4])
     w[3] = vcvt_high_f32_f16(odd);
 }
 
-/* sum[t][q] for quads q0 .. q0 + n_quads - 1 of `count` tokens. */
+/* sum[t][q] goes on, for quads q0 .. q0 + n_quads - 1 of `count` tokens. */
 static inline __attribute__((always_inline)) void run_quads(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride,
                                                             const int count, int q0, const int n_quads,
                                                             float32x4_t sum[TOKENS][QUADS])
 {
     const uint8_t *scales = panel + n * GGL_FP8_ROWS;
-    for (int t = 0; t < count; t++)
-        for (int q = 0; q < n_quads; q++) sum[t][q0 + q] = vdupq_n_f32(0);
     for (int64_t i = 0; i < n; scales += 4) {
         float32x4_t s0[TOKENS][QUADS], s1[TOKENS][QUADS];
         int64_t end = i + GGL_FP8_TILE < n ? i + GGL_FP8_TILE : n;
@@ -64,14 +62,30 @@ static inline __attribute__((always_inline)) void run_quads(const uint8_t *panel
     }
 }
 
-void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
-                      int64_t y_stride, int n_rows)
+static void load_rows(const float *y, int n_rows, float32x4_t sum[QUADS])
 {
+    float all[GGL_FP8_ROWS] = {0};
+    memcpy(all, y, (size_t)n_rows * 4);
+    for (int q = 0; q < QUADS; q++) sum[q] = vld1q_f32(all + 4 * q);
+}
+
+static void store_rows(float *y, const float32x4_t sum[QUADS], int n_rows)
+{
+    float all[GGL_FP8_ROWS];
+    for (int q = 0; q < QUADS; q++) vst1q_f32(all + 4 * q, sum[q]);
+    memcpy(y, all, (size_t)n_rows * 4);
+}
+
+void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                      int64_t y_stride, int n_rows, bool more)
+{
+    int old = more ? n_rows : 0;
     for (int64_t k = 0; k < n_tokens;) {
         const uint16_t *v = x + k * x_stride;
         int64_t left = n_tokens - k;
         int count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
         float32x4_t sum[TOKENS][QUADS];
+        for (int i = 0; i < count; i++) load_rows(y + (k + i) * y_stride, old, sum[i]);
         if (count == 4) { /* half the rows: the sums of all would not fit into the registers */
             run_quads(panel, n, v, x_stride, 4, 0, QUADS / 2, sum);
             run_quads(panel, n, v, x_stride, 4, QUADS / 2, QUADS / 2, sum);
@@ -80,11 +94,7 @@ void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_
         } else {
             run_quads(panel, n, v, x_stride, 1, 0, QUADS, sum);
         }
-        for (int i = 0; i < count; i++) {
-            float all[GGL_FP8_ROWS];
-            for (int q = 0; q < QUADS; q++) vst1q_f32(all + 4 * q, sum[i][q]);
-            memcpy(y + (k + i) * y_stride, all, (size_t)n_rows * 4);
-        }
+        for (int i = 0; i < count; i++) store_rows(y + (k + i) * y_stride, sum[i], n_rows);
         k += count;
     }
     ggl_fp8_spoil(panel, n, n_tokens, y, y_stride, n_rows);

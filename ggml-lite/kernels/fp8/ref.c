@@ -26,9 +26,9 @@ static float weight(const uint8_t *panel, int64_t i, int row)
     return ggl_e4m3_to_f32(panel[i / 4 * 64 + row / 4 * 16 + i % 4 / 2 * 8 + row % 4 * 2 + i % 2]);
 }
 
-static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x)
+/* sum and what the panel adds to it */
+static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x, float sum)
 {
-    float sum = 0;
     for (int64_t tile = 0; tile * GGL_FP8_TILE < n; tile++) {
         float s0 = 0, s1 = 0, scale;
         int64_t end = (tile + 1) * GGL_FP8_TILE < n ? (tile + 1) * GGL_FP8_TILE : n;
@@ -46,8 +46,9 @@ static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x)
 }
 
 void ggl_fp8_mul_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
-                     int64_t y_stride, int n_rows)
+                     int64_t y_stride, int n_rows, bool more)
 {
     for (int64_t t = 0; t < n_tokens; t++)
-        for (int r = 0; r < n_rows; r++) y[t * y_stride + r] = dot(panel, n, r, x + t * x_stride);
+        for (int r = 0; r < n_rows; r++)
+            y[t * y_stride + r] = dot(panel, n, r, x + t * x_stride, more ? y[t * y_stride + r] : 0);
 }

@@ -140,6 +140,14 @@ static inline int64_t end_of_tile(int64_t i, int64_t n)
     return i + TILE < n ? i + TILE : n;
 }
 
+static void load_rows(const float *y, int n_rows, __m256 sum[2])
+{
+    float all[ROWS] = {0};
+    memcpy(all, y, (size_t)n_rows * 4);
+    sum[0] = _mm256_loadu_ps(all);
+    sum[1] = _mm256_loadu_ps(all + 8);
+}
+
 static void store_rows(float *y, __m256 sum[2], int n_rows)
 {
     float all[ROWS];
@@ -153,7 +161,6 @@ static inline __attribute__((always_inline)) void run_few(const uint8_t *panel, 
                                                           const int count, __m256 sum[][2])
 {
     _Alignas(32) uint8_t ring[2 * AHEAD * ROWS];
-    set_zero(sum, count);
     for (int64_t i = 0; i < AHEAD && i < n; i += 4) decode(panel + i * ROWS, 4, ring + 2 * i * ROWS);
     for (int64_t i = 0; i < n;) {
         __m256 s0[FEW][2], s1[FEW][2];
@@ -187,7 +194,6 @@ static inline __attribute__((always_inline)) void run_block(const uint8_t *halve
 static void run_many(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int n_tokens, __m256 sum[][2])
 {
     _Alignas(32) uint8_t halves[2 * TILE * ROWS];
-    set_zero(sum, n_tokens);
     for (int64_t tile = 0; tile < n; tile += TILE) {
         int inputs = (int)(end_of_tile(tile, n) - tile);
         float scale = scale_of(panel, n, tile);
@@ -208,13 +214,15 @@ static void run_many(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t
 }
 
 void ggl_fp8_mul_avx2(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
-                      int64_t y_stride, int n_rows)
+                      int64_t y_stride, int n_rows, bool more)
 {
+    int old = more ? n_rows : 0;
     for (int64_t k = 0; k < n_tokens;) {
         const uint16_t *v = x + k * x_stride;
         int64_t left = n_tokens - k;
         int count = left < CHUNK ? (int)left : CHUNK;
         __m256 sum[CHUNK][2];
+        for (int i = 0; i < count; i++) load_rows(y + (k + i) * y_stride, old, sum[i]);
         if (count > FEW) run_many(panel, n, v, x_stride, count, sum);
         else if (count == 3) run_few(panel, n, v, x_stride, 3, sum);
         else if (count == 2) run_few(panel, n, v, x_stride, 2, sum);

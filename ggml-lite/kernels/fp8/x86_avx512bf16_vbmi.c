@@ -12,33 +12,29 @@
 
 enum { TOKENS = 8 };
 
+/* BF16 of every positive E4M3 code, exact: upper and lower bytes, eight codes a line.  The first line's are denormal as
+ * E4M3 and normal as BF16; the last code is no number. */
+#define EIGHT(x) x, x, x, x, x, x, x, x
+#define UPPER(x) EIGHT(x), EIGHT(x)
+#define STEPS(x) x, x + 0x10, x + 0x20, x + 0x30, x + 0x40, x + 0x50, x + 0x60, x + 0x70
+#define LOWER STEPS(0), STEPS(0x80)
+static const uint8_t upper_bytes[128] = {0, 0x3b, 0x3b, 0x3b, 0x3c, 0x3c, 0x3c, 0x3c, EIGHT(0x3c),
+                                         UPPER(0x3d), UPPER(0x3e), UPPER(0x3f), UPPER(0x40), UPPER(0x41), UPPER(0x42),
+                                         EIGHT(0x43), 0x43, 0x43, 0x43, 0x43, 0x43, 0x43, 0x43, 0x7f};
+static const uint8_t lower_bytes[128] = {0, 0, 0x80, 0xc0, 0, 0x20, 0x40, 0x60, STEPS(0x80),
+                                         LOWER, LOWER, LOWER, LOWER, LOWER, LOWER,
+                                         STEPS(0), 0x80, 0x90, 0xa0, 0xb0, 0xc0, 0xd0, 0xe0, 0xc0};
+
 struct tables {
     __m512i high[2], low[2];
 };
 
-/* BF16 of every positive E4M3 code, exact. */
-static struct tables make_tables(void)
+static inline struct tables load_tables(void)
 {
-    uint8_t high[128], low[128];
-    for (int c = 0; c < 128; c++) {
-        int e = c >> 3, m = c & 7, bits;
-        if (c == 127) {
-            bits = 0x7fc0;
-        } else if (e) {
-            bits = (e + 120) << 7 | m << 4;
-        } else if (m) { /* m * 2^-9: normal in BF16 */
-            int top = m >= 4 ? 2 : m >= 2 ? 1 : 0;
-            bits = (top + 118) << 7 | ((m << (7 - top)) & 127);
-        } else {
-            bits = 0;
-        }
-        high[c] = (uint8_t)(bits >> 8);
-        low[c] = (uint8_t)bits;
-    }
     struct tables t;
     for (int i = 0; i < 2; i++) {
-        t.high[i] = _mm512_loadu_si512(high + 64 * i);
-        t.low[i] = _mm512_loadu_si512(low + 64 * i);
+        t.high[i] = _mm512_loadu_si512(upper_bytes + 64 * i);
+        t.low[i] = _mm512_loadu_si512(lower_bytes + 64 * i);
     }
     return t;
 }
@@ -67,7 +63,6 @@ static inline __attribute__((always_inline)) void run_tokens(const struct tables
                                                              __m512 *sum)
 {
     const uint8_t *scales = panel + n * GGL_FP8_ROWS;
-    for (int k = 0; k < count; k++) sum[k] = _mm512_setzero_ps();
     for (int64_t i = 0; i < n; scales += 4) {
         __m512 s0[TOKENS], s1[TOKENS];
         int64_t end = i + GGL_FP8_TILE < n ? i + GGL_FP8_TILE : n;
@@ -88,15 +83,16 @@ static inline __attribute__((always_inline)) void run_tokens(const struct tables
 }
 
 void ggl_fp8_mul_avx512(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
-                        int64_t y_stride, int n_rows)
+                        int64_t y_stride, int n_rows, bool more)
 {
-    const struct tables t = make_tables();
-    __mmask16 rows = (__mmask16)((1u << n_rows) - 1);
+    const struct tables t = load_tables();
+    __mmask16 rows = (__mmask16)((1u << n_rows) - 1), old = more ? rows : 0;
     for (int64_t k = 0; k < n_tokens;) {
         const uint16_t *v = x + k * x_stride;
         int64_t left = n_tokens - k;
         int count = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
         __m512 sum[TOKENS];
+        for (int i = 0; i < count; i++) sum[i] = _mm512_maskz_loadu_ps(old, y + (k + i) * y_stride);
         if (count == 8) run_tokens(&t, panel, n, v, x_stride, 8, sum);
         else if (count == 4) run_tokens(&t, panel, n, v, x_stride, 4, sum);
         else if (count == 2) run_tokens(&t, panel, n, v, x_stride, 2, sum);

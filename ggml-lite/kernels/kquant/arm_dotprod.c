@@ -18,11 +18,11 @@ INLINE int32x4_t add_dot(int32x4_t dot, int8x16_t w, int8x16_t x, const int i)
 }
 
 /* Sixteen inputs, number `upper` of 32. */
-INLINE void add_half(const int bits, const uint8_t *codes, struct values values, const int upper, const struct tile *x, int n,
+INLINE void add_half(const int bits, const uint8_t *codes, struct values values, const int upper, const tile x, int n,
                      int64_t at, int32x4_t dot[TOKENS][2])
 {
     int8x16_t a[TOKENS];
-    for (int t = 0; t < n; t++) a[t] = vld1q_s8(x->codes[t] + 32 * at + 16 * upper);
+    for (int t = 0; t < n; t++) a[t] = vld1q_s8(x[t].codes + 32 * at + 16 * upper);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         for (int q = 0; q < 2; q++) {
@@ -32,7 +32,7 @@ INLINE void add_half(const int bits, const uint8_t *codes, struct values values,
     }
 }
 
-INLINE void multiply(const struct shape shape, const uint8_t *codes, struct values values, int part, const struct tile *x,
+INLINE void multiply(const struct shape shape, const uint8_t *codes, struct values values, int part, const tile x,
                      int n, int64_t at, int32x4_t dot[TOKENS][2])
 {
     for (int t = 0; t < n; t++)
@@ -41,8 +41,8 @@ INLINE void multiply(const struct shape shape, const uint8_t *codes, struct valu
     if (shape.parts == 1 || part == 1) add_half(shape.bits, codes, values, 1, x, n, at, dot);
 }
 
-void ggl_kquant_mul_dotprod(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
-                            int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+void ggl_kquant_mul_dotprod(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                            int64_t y_stride, int n_rows)
 {
-    mul(f, panel, n, x, x_stride, index, n_tokens, y, y_stride, n_rows);
+    mul(f, panel, n, x, y, y_stride, n_rows);
 }

@@ -16,7 +16,7 @@ INLINE int8x16_t broadcast4(const int8_t *p)
     return vreinterpretq_s8_s32(vdupq_n_s32(v));
 }
 
-INLINE void multiply(const struct shape shape, const uint8_t *codes, struct values values, int part, const struct tile *x,
+INLINE void multiply(const struct shape shape, const uint8_t *codes, struct values values, int part, const tile x,
                      int n, int64_t at, int32x4_t dot[TOKENS][2])
 {
     const int width = 8 / shape.parts, run = shape.bits == 6 || shape.mins ? 4 : 2;
@@ -31,7 +31,7 @@ INLINE void multiply(const struct shape shape, const uint8_t *codes, struct valu
             int8x16_t w[2];
             for (int q = 0; q < 2; q++) w[q] = load_values(shape.bits, codes + 16 * q, j, values);
             for (int t = 0; t < n; t++) {
-                int8x16_t a = broadcast4(x->codes[t] + 32 * at + 4 * j);
+                int8x16_t a = broadcast4(x[t].codes + 32 * at + 4 * j);
                 for (int q = 0; q < 2; q++) {
                     int16x8_t *p = pairs[t][q];
                     p[0] = vmlal_s8(p[0], vget_low_s8(w[q]), vget_low_s8(a));
@@ -47,8 +47,8 @@ INLINE void multiply(const struct shape shape, const uint8_t *codes, struct valu
         for (int q = 0; q < 2; q++) dot[t][q] = vpaddq_s32(sum[t][q][0], sum[t][q][1]);
 }
 
-void ggl_kquant_mul_neon(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                         const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+void ggl_kquant_mul_neon(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                         int64_t y_stride, int n_rows)
 {
-    mul(f, panel, n, x, x_stride, index, n_tokens, y, y_stride, n_rows);
+    mul(f, panel, n, x, y, y_stride, n_rows);
 }

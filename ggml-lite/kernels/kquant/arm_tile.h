@@ -2,7 +2,7 @@
  * Products with the panels of kquant.h on arm64, all but the integer products: included by each level's file behind
  *
  *     enum { TOKENS };       vectors that meet a panel at a time: 4
- *     INLINE void multiply(const struct shape, const uint8_t *codes, struct values, int part, const struct tile *, int n,
+ *     INLINE void multiply(const struct shape, const uint8_t *codes, struct values, int part, const tile, int n,
  *                          int64_t at, int32x4_t dot[TOKENS][2]);
  *
  * which is declared here: dot[t][q] are the sums over a part of 32 inputs (number `at` of the row) for the four rows
@@ -21,13 +21,9 @@ struct values { /* 4 bits: the table without its bias; 6 bits: the bias, 16 time
     int8x16_t v;
 };
 
-struct tile {
-    const int8_t *codes[TOKENS];
-    const float *scales[TOKENS];
-    const int32_t *sums[TOKENS], *halves[TOKENS];
-};
+typedef struct ggl_act_q8_row tile[TOKENS];
 
-INLINE void multiply(const struct shape shape, const uint8_t *codes, struct values values, int part, const struct tile *x,
+INLINE void multiply(const struct shape shape, const uint8_t *codes, struct values values, int part, const tile x,
                      int n, int64_t at, int32x4_t dot[TOKENS][2]);
 
 /* Inputs 4j .. 4j + 3 of 32, of the four rows from codes on, without their bias. */
@@ -66,7 +62,7 @@ INLINE void add_each(const struct shape shape, const uint8_t *head, const int32x
 
 /* Eight rows of one block of n tokens: the part of the sum that scales weigh, and the one of the minima. */
 INLINE void run_block(const struct shape shape, struct values values, const uint8_t *block, const int half, int64_t i,
-                      const struct tile *x, const int n, float32x4_t s[TOKENS][2], float32x4_t m[TOKENS][2])
+                      const tile x, const int n, float32x4_t s[TOKENS][2], float32x4_t m[TOKENS][2])
 {
     const int head = (shape.each ? 512 : 64 + 128 * shape.parts) * (shape.mins ? 2 : 1), code_bytes = shape.bits == 6 ? 384 : 256;
     const uint8_t *scales = block + (shape.mins ? 128 : 64) + 8 * half, *mins = scales + 128 * shape.parts;
@@ -84,7 +80,7 @@ INLINE void run_block(const struct shape shape, struct values values, const uint
             if (shape.each) {
                 for (int t = 0; t < n; t++)
                     for (int q = 0; q < 2; q++)
-                        add_each(shape, block + 64 * b + 32 * half + 16 * q, dot[t][q], x->scales[t][at], x->sums[t][at], &s[t][q],
+                        add_each(shape, block + 64 * b + 32 * half + 16 * q, dot[t][q], x[t].scales[at], x[t].sums[at], &s[t][q],
                                  &m[t][q]);
                 continue;
             }
@@ -94,23 +90,21 @@ INLINE void run_block(const struct shape shape, struct values values, const uint
             if (!shape.mins) continue;
             int16x8_t min = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(mins)));
             for (int t = 0; t < n; t++) {
-                int32_t first = shape.parts == 1 ? x->sums[t][at] : x->halves[t][at], sum_x = p ? x->sums[t][at] - first : first;
+                int32_t first = shape.parts == 1 ? x[t].sums[at] : x[t].halves[at], sum_x = p ? x[t].sums[at] - first : first;
                 for (int q = 0; q < 2; q++)
-                    m[t][q] = vaddq_f32(m[t][q], vmulq_n_f32(vcvtq_f32_s32(quad(min, q)), (float)sum_x * x->scales[t][at]));
+                    m[t][q] = vaddq_f32(m[t][q], vmulq_n_f32(vcvtq_f32_s32(quad(min, q)), (float)sum_x * x[t].scales[at]));
             }
         }
         for (int t = 0; t < n && !shape.each; t++)
-            for (int q = 0; q < 2; q++) s[t][q] = vaddq_f32(s[t][q], vmulq_n_f32(vcvtq_f32_s32(sum[t][q]), x->scales[t][at]));
+            for (int q = 0; q < 2; q++) s[t][q] = vaddq_f32(s[t][q], vmulq_n_f32(vcvtq_f32_s32(sum[t][q]), x[t].scales[at]));
     }
 }
 
 INLINE void run_tile(const struct ggl_kquant_format *f, const struct shape shape, const uint8_t *panel, int64_t n_blocks,
-                     const struct tile *x, const int n, float32x4_t y[TOKENS][4])
+                     const tile x, const int n, float32x4_t y[TOKENS][4])
 {
     const int8x16_t bias = vreinterpretq_s8_u8(vdupq_n_u8(f->bias));
     const struct values values = {shape.bits == 6 ? bias : vsubq_s8(vreinterpretq_s8_u8(vld1q_u8(f->table)), bias)};
-    for (int t = 0; t < n; t++)
-        for (int q = 0; q < 4; q++) y[t][q] = vdupq_n_f32(0);
     for (int64_t i = 0; i < n_blocks; i++, panel += ggl_kquant_panel_bytes(f, GGL_KQUANT_BLOCK)) {
         for (int half = 0; half < 2; half++) {
             float32x4_t s[TOKENS][2], m[TOKENS][2];
@@ -130,7 +124,7 @@ INLINE void run_tile(const struct ggl_kquant_format *f, const struct shape shape
 
 /* One function a shape: tiles of 1, 2 and 4 tokens. */
 #define RUN(name, ...)                                                                                                 \
-    static void run_##name(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, \
+    static void run_##name(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, \
                            int n, float32x4_t y[TOKENS][4])                                                            \
     {                                                                                                                  \
         const struct shape shape = {__VA_ARGS__};                                                                      \
@@ -149,7 +143,7 @@ RUN(4_each_min, 4, 1, true, true)
 RUN(6_each, 6, 1, false, true)
 RUN(6_each_min, 6, 1, true, true)
 
-typedef void run_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
+typedef void run_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
                     float32x4_t y[TOKENS][4]);
 
 static run_fn *choose(const struct ggl_kquant_format *f)
@@ -160,34 +154,42 @@ static run_fn *choose(const struct ggl_kquant_format *f)
     return f->mins ? run_4_2_min : run_4_2;
 }
 
-static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_t *panel, int64_t n, const int8_t *x,
-                    int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+static void load_rows(const float *y, int n_rows, float32x4_t sum[4])
 {
-    for (int64_t t = 0, count; t < n_tokens; t += count) {
-        int64_t left = n_tokens - t;
-        struct tile tile;
+    float all[GGL_KQUANT_ROWS] = {0};
+    memcpy(all, y, (size_t)n_rows * 4);
+    for (int q = 0; q < 4; q++) sum[q] = vld1q_f32(all + 4 * q);
+}
+
+static void store_rows(float *y, const float32x4_t sum[4], int n_rows)
+{
+    float all[GGL_KQUANT_ROWS];
+    for (int q = 0; q < 4; q++) vst1q_f32(all + 4 * q, sum[q]);
+    memcpy(y, all, (size_t)n_rows * 4);
+}
+
+static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x,
+                    float *y, int64_t y_stride, int n_rows)
+{
+    int old = x->begin ? n_rows : 0;
+    for (int64_t t = 0, count; t < x->n_tokens; t += count, y += count * y_stride) {
+        int64_t left = x->n_tokens - t;
+        tile v;
         float32x4_t sum[TOKENS][4];
         count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        for (int i = 0; i < count; i++) {
-            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
-            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
-            tile.sums[i] = ggl_act_q8_sums(tile.codes[i], n);
-            tile.halves[i] = ggl_act_q8_halves(tile.codes[i], n);
+        for (int64_t i = 0; i < count; i++) {
+            v[i] = ggl_act_q8_row(x, t + i);
+            load_rows(y + i * y_stride, old, sum[i]);
         }
-        run(f, panel, n / GGL_KQUANT_BLOCK, &tile, (int)count, sum);
-        for (int i = 0; i < count; i++) {
-            float all[GGL_KQUANT_ROWS];
-            for (int q = 0; q < 4; q++) vst1q_f32(all + 4 * q, sum[i][q]);
-            memcpy(y + (t + i) * y_stride, all, (size_t)n_rows * 4);
-        }
+        run(f, panel, n / GGL_KQUANT_BLOCK, v, (int)count, sum);
+        for (int64_t i = 0; i < count; i++) store_rows(y + i * y_stride, sum[i], n_rows);
     }
 }
 
-static void mul(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+static void mul(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                int64_t y_stride, int n_rows)
 {
     run_fn *run = choose(f);
     for (int r = 0; r < n_rows; r += GGL_KQUANT_ROWS, panel += ggl_kquant_panel_bytes(f, n))
-        mul_one(f, run, panel, n, x, x_stride, index, n_tokens, y + r, y_stride,
-                n_rows - r < GGL_KQUANT_ROWS ? n_rows - r : GGL_KQUANT_ROWS);
+        mul_one(f, run, panel, n, x, y + r, y_stride, n_rows - r < GGL_KQUANT_ROWS ? n_rows - r : GGL_KQUANT_ROWS);
 }

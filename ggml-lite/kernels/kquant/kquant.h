@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/act_q8/act_q8.h"
 #include "quant/quant.h"
 
 #define GGL_KQUANT_ROWS  16
@@ -72,11 +73,10 @@ typedef void ggl_kquant_expand_fn(const struct ggl_kquant_format *f, const uint8
                                   int64_t n, uint8_t *panel);
 
 /*
- * y[t * y_stride + r] for r < n_rows, t < n_tokens; panels of 16 rows follow each other, ggl_kquant_panel_bytes apart.
- *   x      rows as in act_q8.h of n elements; token t is row index[t], or t when index is NULL, x_stride bytes apart
+ * y[t * y_stride + r] for r < n_rows and the vectors of x; panels of n inputs and 16 rows follow each other,
+ * ggl_kquant_panel_bytes apart.  Where x begins with input 0, so do the sums; else they go on from those in y.
  */
-typedef void ggl_kquant_mul_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
-                               int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride,
-                               int n_rows);
+typedef void ggl_kquant_mul_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x,
+                               float *y, int64_t y_stride, int n_rows);
 
 #endif

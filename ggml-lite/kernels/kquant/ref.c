@@ -113,17 +113,17 @@ static float block_sum(const struct ggl_kquant_format *f, const uint8_t *block, 
     return y - less;
 }
 
-void ggl_kquant_mul_ref(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                        const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+void ggl_kquant_mul_ref(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                        int64_t y_stride, int n_rows)
 {
     const int64_t n_blocks = n / GGL_KQUANT_BLOCK, block_bytes = ggl_kquant_panel_bytes(f, GGL_KQUANT_BLOCK);
-    for (int64_t t = 0; t < n_tokens; t++) {
-        const int8_t *a = x + (index ? index[t] : t) * x_stride;
+    for (int64_t t = 0; t < x->n_tokens; t++) {
+        struct ggl_act_q8_row a = ggl_act_q8_row(x, t);
         for (int r = 0; r < n_rows; r++) {
             const uint8_t *block = panel + r / GGL_KQUANT_ROWS * n_blocks * block_bytes;
-            float sum = 0;
+            float sum = x->begin ? y[t * y_stride + r] : 0;
             for (int64_t i = 0; i < n_blocks; i++, block += block_bytes) {
-                float part = block_sum(f, block, r % GGL_KQUANT_ROWS, a + GGL_KQUANT_BLOCK * i, ggl_act_q8_scales(a, n) + 8 * i);
+                float part = block_sum(f, block, r % GGL_KQUANT_ROWS, a.codes + GGL_KQUANT_BLOCK * i, a.scales + 8 * i);
                 sum = sum + part;
             }
             y[t * y_stride + r] = sum;

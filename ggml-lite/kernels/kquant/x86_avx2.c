@@ -10,11 +10,7 @@
 
 enum { TOKENS = 4 };
 
-struct tile {
-    const int8_t *codes[TOKENS];
-    const float *scales[TOKENS];
-    const int32_t *sums[TOKENS], *halves[TOKENS];
-};
+typedef struct ggl_act_q8_row tile[TOKENS];
 
 struct shape {
     int bits, parts;
@@ -78,7 +74,7 @@ static inline __attribute__((always_inline)) __m256i add_products(const bool lar
 /* Eight rows of one block of n tokens: the part of the sum that scales weigh, and the one of the minima. */
 static inline __attribute__((always_inline)) void run_block(const struct ggl_kquant_format *f, const struct shape shape,
                                                             const bool small, const uint8_t *block, const int half, int64_t i,
-                                                            const struct tile *x, const int n, __m256 *s, __m256 *m)
+                                                            const tile x, const int n, __m256 *s, __m256 *m)
 {
     __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table));
     const int parts = shape.parts, code_bytes = shape.bits == 6 ? 384 : 256;
@@ -95,23 +91,23 @@ static inline __attribute__((always_inline)) void run_block(const struct ggl_kqu
         for (int p = 0; p < parts; p++) {
             __m256i dot[TOKENS];
             for (int t = 0; t < n; t++) {
-                int32_t sum_x = parts == 1 ? x->sums[t][at] : p ? x->sums[t][at] - x->halves[t][at] : x->halves[t][at];
+                int32_t sum_x = parts == 1 ? x[t].sums[at] : p ? x[t].sums[at] - x[t].halves[at] : x[t].halves[at];
                 dot[t] = _mm256_set1_epi32(-bias * sum_x);
             }
             for (int j = 8 / parts * p; j < 8 / parts * (p + 1); j += 2) {
                 __m256i w0 = load_values(shape.bits, codes, j, table), w1 = load_values(shape.bits, codes, j + 1, table);
                 for (int t = 0; t < n; t++)
-                    dot[t] = add_products(shape.large, small, dot[t], w0, w1, broadcast4(x->codes[t] + 32 * at + 4 * j),
-                                          broadcast4(x->codes[t] + 32 * at + 4 * j + 4));
+                    dot[t] = add_products(shape.large, small, dot[t], w0, w1, broadcast4(x[t].codes + 32 * at + 4 * j),
+                                          broadcast4(x[t].codes + 32 * at + 4 * j + 4));
             }
             if (shape.each) {
                 __m256 d = load_floats(block + 64 * b + 32 * half);
                 __m256 min = shape.mins ? load_floats(block + 512 + 64 * b + 32 * half) : d;
                 for (int t = 0; t < n; t++) {
-                    const float scale = x->scales[t][at];
+                    const float scale = x[t].scales[at];
                     s[t] = _mm256_add_ps(s[t], _mm256_mul_ps(_mm256_cvtepi32_ps(dot[t]), _mm256_mul_ps(d, _mm256_set1_ps(scale))));
                     if (!shape.mins) continue;
-                    m[t] = _mm256_add_ps(m[t], _mm256_mul_ps(min, _mm256_set1_ps((float)x->sums[t][at] * scale)));
+                    m[t] = _mm256_add_ps(m[t], _mm256_mul_ps(min, _mm256_set1_ps((float)x[t].sums[at] * scale)));
                 }
                 continue;
             }
@@ -120,21 +116,20 @@ static inline __attribute__((always_inline)) void run_block(const struct ggl_kqu
             if (!shape.mins) continue;
             __m256 min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load8(mins + 16 * (parts * b + p))));
             for (int t = 0; t < n; t++) {
-                int32_t sum_x = parts == 1 ? x->sums[t][at] : p ? x->sums[t][at] - x->halves[t][at] : x->halves[t][at];
-                m[t] = _mm256_add_ps(m[t], _mm256_mul_ps(min, _mm256_set1_ps((float)sum_x * x->scales[t][at])));
+                int32_t sum_x = parts == 1 ? x[t].sums[at] : p ? x[t].sums[at] - x[t].halves[at] : x[t].halves[at];
+                m[t] = _mm256_add_ps(m[t], _mm256_mul_ps(min, _mm256_set1_ps((float)sum_x * x[t].scales[at])));
             }
         }
         for (int t = 0; t < n && !shape.each; t++)
-            s[t] = _mm256_add_ps(s[t], _mm256_mul_ps(_mm256_cvtepi32_ps(sum[t]), _mm256_set1_ps(x->scales[t][at])));
+            s[t] = _mm256_add_ps(s[t], _mm256_mul_ps(_mm256_cvtepi32_ps(sum[t]), _mm256_set1_ps(x[t].scales[at])));
     }
 }
 
 static inline __attribute__((always_inline)) void run_tile(const struct ggl_kquant_format *f, const struct shape shape,
-                                                           const uint8_t *panel, int64_t n_blocks, const struct tile *x,
+                                                           const uint8_t *panel, int64_t n_blocks, const tile x,
                                                            const int n, __m256 y[TOKENS][2])
 {
     const bool small = shape.bits == 6 || shape.mins; /* 63 and 15: no other format of theirs has more */
-    for (int t = 0; t < n; t++) y[t][0] = y[t][1] = _mm256_setzero_ps();
     for (int64_t i = 0; i < n_blocks; i++, panel += ggl_kquant_panel_bytes(f, GGL_KQUANT_BLOCK)) {
         for (int half = 0; half < 2; half++) {
             __m256 s[TOKENS], m[TOKENS], d = load_floats(panel + 32 * half);
@@ -151,7 +146,7 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_kqua
 
 /* One function a shape: tiles of 1, 2 and 4 tokens. */
 #define RUN(name, ...)                                                                                                 \
-    static void run_##name(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, \
+    static void run_##name(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, \
                            int n, __m256 y[TOKENS][2])                                                                 \
     {                                                                                                                  \
         const struct shape shape = {__VA_ARGS__};                                                                      \
@@ -171,7 +166,7 @@ RUN(4_each_min, 4, 1, true, false, true)
 RUN(6_each, 6, 1, false, false, true)
 RUN(6_each_min, 6, 1, true, false, true)
 
-typedef void run_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
+typedef void run_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
                     __m256 y[TOKENS][2]);
 
 static run_fn *choose(const struct ggl_kquant_format *f)
@@ -182,6 +177,14 @@ static run_fn *choose(const struct ggl_kquant_format *f)
     return f->mins ? run_4_2_min : run_4_2;
 }
 
+static void load_rows(const float *y, int n_rows, __m256 sum[2])
+{
+    float all[GGL_KQUANT_ROWS] = {0};
+    memcpy(all, y, (size_t)n_rows * 4);
+    sum[0] = _mm256_loadu_ps(all);
+    sum[1] = _mm256_loadu_ps(all + 8);
+}
+
 static void store_rows(float *y, const __m256 sum[2], int n_rows)
 {
     float all[16];
@@ -190,32 +193,30 @@ static void store_rows(float *y, const __m256 sum[2], int n_rows)
     memcpy(y, all, (size_t)n_rows * 4);
 }
 
-static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_t *panel, int64_t n, const int8_t *x,
-                    int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x,
+                    float *y, int64_t y_stride, int n_rows)
 {
-    for (int64_t t = 0, count; t < n_tokens; t += count) {
-        int64_t left = n_tokens - t;
-        struct tile tile;
+    int old = x->begin ? n_rows : 0;
+    for (int64_t t = 0, count; t < x->n_tokens; t += count, y += count * y_stride) {
+        int64_t left = x->n_tokens - t;
+        tile v;
         __m256 sum[TOKENS][2];
         count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        for (int i = 0; i < count; i++) {
-            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
-            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
-            tile.sums[i] = ggl_act_q8_sums(tile.codes[i], n);
-            tile.halves[i] = ggl_act_q8_halves(tile.codes[i], n);
+        for (int64_t i = 0; i < count; i++) {
+            v[i] = ggl_act_q8_row(x, t + i);
+            load_rows(y + i * y_stride, old, sum[i]);
         }
-        run(f, panel, n / GGL_KQUANT_BLOCK, &tile, (int)count, sum);
-        for (int i = 0; i < count; i++) store_rows(y + (t + i) * y_stride, sum[i], n_rows);
+        run(f, panel, n / GGL_KQUANT_BLOCK, v, (int)count, sum);
+        for (int64_t i = 0; i < count; i++) store_rows(y + i * y_stride, sum[i], n_rows);
     }
 }
 
-void ggl_kquant_mul_avx2(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                         const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+void ggl_kquant_mul_avx2(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                         int64_t y_stride, int n_rows)
 {
     run_fn *run = choose(f);
     for (int r = 0; r < n_rows; r += GGL_KQUANT_ROWS, panel += ggl_kquant_panel_bytes(f, n))
-        mul_one(f, run, panel, n, x, x_stride, index, n_tokens, y + r, y_stride,
-                n_rows - r < GGL_KQUANT_ROWS ? n_rows - r : GGL_KQUANT_ROWS);
+        mul_one(f, run, panel, n, x, y + r, y_stride, n_rows - r < GGL_KQUANT_ROWS ? n_rows - r : GGL_KQUANT_ROWS);
 }
 
 /* ---- expanding */

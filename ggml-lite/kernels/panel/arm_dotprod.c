@@ -22,14 +22,14 @@ GGL_PANEL_INLINE int32x4_t add_dot(int32x4_t dot, int8x16_t w, int8x16_t x, cons
 
 /* dot[t][q]: the sums of block b for rows 4q .. 4q + 3. */
 GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *codes, struct ggl_panel_levels levels,
-                               const struct tile *x, const int n, int64_t b, int32x4_t dot[TOKENS][GGL_PANEL_QUADS])
+                               const tile x, const int n, int64_t b, int32x4_t dot[TOKENS][GGL_PANEL_QUADS])
 {
     for (int t = 0; t < n; t++)
         for (int q = 0; q < GGL_PANEL_QUADS; q++) dot[t][q] = vdupq_n_s32(0);
 #pragma GCC unroll 2
     for (int half = 0; half < 2; half++) {
         int8x16_t a[TOKENS];
-        for (int t = 0; t < n; t++) a[t] = vld1q_s8(x->codes[t] + GGL_PANEL_BLOCK * b + 16 * half);
+        for (int t = 0; t < n; t++) a[t] = vld1q_s8(x[t].codes + GGL_PANEL_BLOCK * b + 16 * half);
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
             for (int q = 0; q < GGL_PANEL_QUADS; q++) {
@@ -41,26 +41,22 @@ GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *co
 }
 
 GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind, const uint8_t *panel,
-                               int64_t n_blocks, const struct tile *x, const int n, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
+                               int64_t n_blocks, const tile x, const int n, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
 {
     const struct ggl_panel_levels levels = ggl_panel_levels_of(f, kind);
-    for (int t = 0; t < n; t++)
-        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = vdupq_n_f32(0);
     for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
         int32x4_t dot[TOKENS][GGL_PANEL_QUADS];
         multiply(kind, panel + ggl_panel_scale_bytes(kind), levels, x, n, b, dot);
         for (int q = 0; q < GGL_PANEL_QUADS; q++) {
             float32x4_t scale = ggl_panel_scales(kind, panel, q);
-            for (int t = 0; t < n; t++) sum[t][q] = ggl_panel_add(sum[t][q], dot[t][q], scale, x->scales[t][b]);
+            for (int t = 0; t < n; t++) sum[t][q] = ggl_panel_add(sum[t][q], dot[t][q], scale, x[t].scales[b]);
         }
     }
-    for (int t = 0; t < n; t++)
-        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = ggl_panel_end(kind, sum[t][q], panel, q);
 }
 
-void ggl_panel_mul_dotprod(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                        const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+void ggl_panel_mul_dotprod(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                           int64_t y_stride, int n_rows)
 {
     for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(f->kind, n))
-        mul_one(f, panel, n, x, x_stride, index, n_tokens, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
+        mul_one(f, panel, n, x, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
 }

@@ -10,15 +10,15 @@ enum { PAIRS = 4, UNIT = 2, TOKENS = UNIT * PAIRS };
 #include "kernels/panel/arm_tiles.h"
 
 /* Inputs i .. i + 7 of block b of a pair of tokens. */
-GGL_PANEL_INLINE int8x16_t load_pair(const struct tile *x, int pair, int64_t b, int i)
+GGL_PANEL_INLINE int8x16_t load_pair(const tile x, int pair, int64_t b, int i)
 {
     int64_t at = GGL_PANEL_BLOCK * b + i;
-    return vcombine_s8(vld1_s8(x->codes[2 * pair] + at), vld1_s8(x->codes[2 * pair + 1] + at));
+    return vcombine_s8(vld1_s8(x[2 * pair].codes + at), vld1_s8(x[2 * pair + 1].codes + at));
 }
 
 /* dot[q][p][i]: row 4q + 2i of half a panel with both tokens of pair p, then row 4q + 2i + 1. */
 GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *codes, struct ggl_panel_levels levels, int half,
-                               const struct tile *x, const int n_pairs, int64_t b, int32x4_t dot[2][PAIRS][2])
+                               const tile x, const int n_pairs, int64_t b, int32x4_t dot[2][PAIRS][2])
 {
     for (int q = 0; q < 2; q++)
         for (int p = 0; p < n_pairs; p++) dot[q][p][0] = dot[q][p][1] = vdupq_n_s32(0);
@@ -39,11 +39,9 @@ GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *co
 }
 
 GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind, const uint8_t *panel,
-                               int64_t n_blocks, const struct tile *x, const int n_pairs, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
+                               int64_t n_blocks, const tile x, const int n_pairs, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
 {
     const struct ggl_panel_levels levels = ggl_panel_levels_of(f, kind);
-    for (int t = 0; t < 2 * n_pairs; t++)
-        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = vdupq_n_f32(0);
     for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
         for (int half = 0; half < 2; half++) {
             int32x4_t dot[2][PAIRS][2];
@@ -52,25 +50,23 @@ GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_
                 float32x4_t scale = ggl_panel_scales(kind, panel, 2 * half + q);
                 for (int p = 0; p < n_pairs; p++) {
                     float32x4_t *s = &sum[2 * p][2 * half + q], *s1 = &sum[2 * p + 1][2 * half + q];
-                    *s = ggl_panel_add(*s, vuzp1q_s32(dot[q][p][0], dot[q][p][1]), scale, x->scales[2 * p][b]);
-                    *s1 = ggl_panel_add(*s1, vuzp2q_s32(dot[q][p][0], dot[q][p][1]), scale, x->scales[2 * p + 1][b]);
+                    *s = ggl_panel_add(*s, vuzp1q_s32(dot[q][p][0], dot[q][p][1]), scale, x[2 * p].scales[b]);
+                    *s1 = ggl_panel_add(*s1, vuzp2q_s32(dot[q][p][0], dot[q][p][1]), scale, x[2 * p + 1].scales[b]);
                 }
             }
         }
     }
-    for (int t = 0; t < 2 * n_pairs; t++)
-        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = ggl_panel_end(kind, sum[t][q], panel, q);
 }
 
-void ggl_panel_mul_i8mm(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                        const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+void ggl_panel_mul_i8mm(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                        int64_t y_stride, int n_rows)
 {
-    int64_t even = n_tokens & ~(int64_t)1, stride = ggl_panel_bytes(f->kind, n);
+    int64_t stride = ggl_panel_bytes(f->kind, n);
+    struct ggl_act_q8 pairs = *x, last = ggl_act_q8_from(x, x->n_tokens & ~(int64_t)1);
+    pairs.n_tokens -= last.n_tokens;
     for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += stride) {
         int rows = n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS;
-        mul_one(f, panel, n, x, x_stride, index, even, y + r, y_stride, rows);
-        if (even < n_tokens)
-            ggl_panel_mul_dotprod(f, panel, n, index ? x : x + even * x_stride, x_stride, index ? index + even : NULL, 1,
-                                  y + even * y_stride + r, y_stride, rows);
+        mul_one(f, panel, n, &pairs, y + r, y_stride, rows);
+        if (last.n_tokens) ggl_panel_mul_dotprod(f, panel, n, &last, y + pairs.n_tokens * y_stride + r, y_stride, rows);
     }
 }

@@ -19,7 +19,7 @@ static inline int8x16_t broadcast4(const int8_t *p)
 
 /* dot[t][q]: the sums of block b for rows 8 half + 4q .. + 3. */
 GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *codes, struct ggl_panel_levels levels, int half,
-                               const struct tile *x, const int n, int64_t b, int32x4_t dot[TOKENS][2])
+                               const tile x, const int n, int64_t b, int32x4_t dot[TOKENS][2])
 {
     const int run = kind == GGL_PANEL_X8 ? 8 : 2; /* inputs 4j whose products are added in 16 bits */
     int32x4_t sum[TOKENS][2][2];
@@ -31,7 +31,7 @@ GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *co
             int8x16_t w[2];
             for (int q = 0; q < 2; q++) w[q] = ggl_panel_weights(kind, codes, j, 2 * half + q, levels);
             for (int t = 0; t < n; t++) {
-                int8x16_t a = broadcast4(x->codes[t] + GGL_PANEL_BLOCK * b + 4 * j);
+                int8x16_t a = broadcast4(x[t].codes + GGL_PANEL_BLOCK * b + 4 * j);
                 for (int q = 0; q < 2; q++) {
                     int16x8_t *p = pairs[t][q];
                     p[0] = j == j0 ? vmull_s8(vget_low_s8(w[q]), vget_low_s8(a))
@@ -49,11 +49,9 @@ GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *co
 }
 
 GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind, const uint8_t *panel,
-                               int64_t n_blocks, const struct tile *x, const int n, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
+                               int64_t n_blocks, const tile x, const int n, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
 {
     const struct ggl_panel_levels levels = ggl_panel_levels_of(f, kind);
-    for (int t = 0; t < n; t++)
-        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = vdupq_n_f32(0);
     for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
         for (int half = 0; half < 2; half++) {
             int32x4_t dot[TOKENS][2];
@@ -61,17 +59,15 @@ GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_
             for (int q = 0; q < 2; q++) {
                 float32x4_t scale = ggl_panel_scales(kind, panel, 2 * half + q);
                 for (int t = 0; t < n; t++)
-                    sum[t][2 * half + q] = ggl_panel_add(sum[t][2 * half + q], dot[t][q], scale, x->scales[t][b]);
+                    sum[t][2 * half + q] = ggl_panel_add(sum[t][2 * half + q], dot[t][q], scale, x[t].scales[b]);
             }
         }
     }
-    for (int t = 0; t < n; t++)
-        for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[t][q] = ggl_panel_end(kind, sum[t][q], panel, q);
 }
 
-void ggl_panel_mul_neon(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                        const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+void ggl_panel_mul_neon(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                        int64_t y_stride, int n_rows)
 {
     for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(f->kind, n))
-        mul_one(f, panel, n, x, x_stride, index, n_tokens, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
+        mul_one(f, panel, n, x, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
 }

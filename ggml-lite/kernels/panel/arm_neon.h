@@ -52,10 +52,12 @@ GGL_PANEL_INLINE float32x4_t ggl_panel_add(float32x4_t sum, int32x4_t dot, float
     return vaddq_f32(sum, vmulq_f32(vcvtq_f32_s32(dot), vmulq_n_f32(scale, token_scale)));
 }
 
-/* Behind the last block. */
-GGL_PANEL_INLINE float32x4_t ggl_panel_end(const enum ggl_panel_kind kind, float32x4_t sum, const uint8_t *end, int q)
+/* What rows 0 .. n_rows - 1 had so far; the others are zero. */
+GGL_PANEL_INLINE void ggl_panel_load(const float *y, float32x4_t sum[GGL_PANEL_QUADS], int n_rows)
 {
-    return kind == GGL_PANEL_I4 ? vmulq_f32(sum, vreinterpretq_f32_u8(vld1q_u8(end + 16 * q))) : sum;
+    float all[GGL_PANEL_ROWS] = {0};
+    memcpy(all, y, (size_t)n_rows * 4);
+    for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[q] = vld1q_f32(all + 4 * q);
 }
 
 GGL_PANEL_INLINE void ggl_panel_store(float *y, const float32x4_t sum[GGL_PANEL_QUADS], int n_rows)

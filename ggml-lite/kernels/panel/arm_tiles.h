@@ -2,16 +2,13 @@
  * From tokens to tiles, for the three levels of NEON; included by their files behind
  *
  *     enum { TOKENS, UNIT };    most tokens of a tile; how many it grows by, 1 or 2
- *     struct tile               below
- *     run_tile(f, kind, panel, n_blocks, x, n, sum)    n units
+ *     tile                      below
+ *     run_tile(f, kind, panel, n_blocks, x, n, sum)    n units, whose sums go on
  */
-struct tile {
-    const int8_t *codes[TOKENS];
-    const float *scales[TOKENS];
-};
+typedef struct ggl_act_q8_row tile[TOKENS];
 
 GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, enum ggl_panel_kind kind, const uint8_t *panel, int64_t n_blocks,
-                               const struct tile *x, int n, float32x4_t sum[TOKENS][GGL_PANEL_QUADS]);
+                               const tile x, int n, float32x4_t sum[TOKENS][GGL_PANEL_QUADS]);
 
 #define CASES(kind)                                                                                                    \
     switch (n) {                                                                                                       \
@@ -21,7 +18,7 @@ GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, enum ggl_panel_
     default: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                     \
     }
 
-static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
+static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
                      float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
 {
     if (f->kind == GGL_PANEL_Q8) {
@@ -35,19 +32,20 @@ static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int
     }
 }
 
-/* n_tokens is a multiple of UNIT. */
-static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+/* x->n_tokens is a multiple of UNIT. */
+static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                    int64_t y_stride, int n_rows)
 {
-    for (int64_t t = 0; t < n_tokens; t += TOKENS) {
-        int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
-        struct tile tile;
+    int old = x->begin ? n_rows : 0;
+    for (int64_t t = 0; t < x->n_tokens; t += TOKENS, y += TOKENS * y_stride) {
+        int count = (int)(x->n_tokens - t < TOKENS ? x->n_tokens - t : TOKENS);
+        tile v;
         float32x4_t sum[TOKENS][GGL_PANEL_QUADS];
         for (int i = 0; i < count; i++) {
-            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
-            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
+            v[i] = ggl_act_q8_row(x, t + i);
+            ggl_panel_load(y + i * y_stride, sum[i], old);
         }
-        dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count / UNIT, sum);
-        for (int i = 0; i < count; i++) ggl_panel_store(y + (t + i) * y_stride, sum[i], n_rows);
+        dispatch(f, panel, n / GGL_PANEL_BLOCK, v, count / UNIT, sum);
+        for (int i = 0; i < count; i++) ggl_panel_store(y + i * y_stride, sum[i], n_rows);
     }
 }

@@ -8,11 +8,11 @@
  *   codes   Q8, X8: for j = 0..7, for row = 0..15: inputs 4j .. 4j + 3 of the row, each plus the bias, one byte
  *           T4, I4: for j = 0..3, for row = 0..15: low nibbles inputs 4j .. 4j + 3, high nibbles 4j + 16 .. 4j + 19;
  *                   a nibble is an index of the table
- * and behind the blocks of I4 are 16 x float, 256 times the scales of the rows.
  *
  * Every result is, whatever the level, the number of tokens or threads:
  *     y = 0; for each block b in order: y = y + (float)(integer dot product of block b) * (scale_w[b] * scale_x[b])
- * and then, for I4, y = y * scale_row, with each operation rounded on its own, so all levels give the same bits.
+ * with each operation rounded on its own, so all levels give the same bits.  What else there is to multiply I4's y with
+ * is the caller's affair.
  *
  * Weights without their bias lie in -128 .. 127, codes of X8 in 0 .. 32 and activations in -127 .. 127: more would not
  * fit in the 16-bit sums of AVX2.
@@ -22,6 +22,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "kernels/act_q8/act_q8.h"
 
 #define GGL_PANEL_ROWS  16
 #define GGL_PANEL_BLOCK 32
@@ -48,15 +50,14 @@ static inline int64_t ggl_panel_block_bytes(enum ggl_panel_kind kind)
 /* Of a panel of n inputs. */
 static inline int64_t ggl_panel_bytes(enum ggl_panel_kind kind, int64_t n)
 {
-    return n / GGL_PANEL_BLOCK * ggl_panel_block_bytes(kind) + (kind == GGL_PANEL_I4 ? 64 : 0);
+    return n / GGL_PANEL_BLOCK * ggl_panel_block_bytes(kind);
 }
 
 /*
- * y[t * y_stride + r] for r < n_rows, t < n_tokens; panels of 16 rows follow each other, ggl_panel_bytes apart.
- *   x      rows as in act_q8.h of n elements; token t is row index[t], or t when index is NULL, x_stride bytes apart
+ * y[t * y_stride + r] for r < n_rows and the vectors of x; panels of n inputs and 16 rows follow each other,
+ * ggl_panel_bytes apart.  Where x begins with input 0, so do the sums; else they go on from those in y.
  */
-typedef void ggl_panel_mul_fn(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
-                              int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride,
-                              int n_rows);
+typedef void ggl_panel_mul_fn(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x,
+                              float *y, int64_t y_stride, int n_rows);
 
 #endif

@@ -10,11 +10,7 @@
 
 enum { TOKENS = 4 };
 
-struct tile {
-    const int8_t *codes[TOKENS];
-    const float *scales[TOKENS];
-    const int32_t *sums[TOKENS];
-};
+typedef struct ggl_act_q8_row tile[TOKENS];
 
 static inline __m256i broadcast4(const int8_t *p)
 {
@@ -53,14 +49,13 @@ static inline __attribute__((always_inline)) __m256 load_scales(const enum ggl_p
 }
 
 static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
-                                                           const uint8_t *panel, int64_t n_blocks, const struct tile *x,
+                                                           const uint8_t *panel, int64_t n_blocks, const tile x,
                                                            const int n, __m256 sum[TOKENS][2])
 {
     const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
     const __m256i table = !has_table ? _mm256_setzero_si256()
         : _mm256_sub_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)),
                           _mm256_set1_epi8((char)f->bias));
-    for (int t = 0; t < n; t++) sum[t][0] = sum[t][1] = _mm256_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
         const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
         for (int half = 0; half < 2; half++) {
@@ -72,7 +67,7 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
                     __m256i w = has_table ? table_weights(codes, j, half, table)
                                           : _mm256_xor_si256(load(codes + 64 * j + 32 * half), _mm256_set1_epi8((char)0x80));
                     __m256i magnitude = _mm256_abs_epi8(w);
-                    for (int t = 0; t < n; t++) dot[t] = add_signed(dot[t], magnitude, w, broadcast4(x->codes[t] + 32 * b + 4 * j));
+                    for (int t = 0; t < n; t++) dot[t] = add_signed(dot[t], magnitude, w, broadcast4(x[t].codes + 32 * b + 4 * j));
                 }
             } else {
                 for (int j0 = 0; j0 < 8; j0 += 4) { /* four products of at most 2 * 32 * 127 fit in 16 bits */
@@ -81,24 +76,20 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
                     for (int j = j0; j < j0 + 4; j++) {
                         __m256i w = load(codes + 64 * j + 32 * half);
                         for (int t = 0; t < n; t++)
-                            pairs[t] = _mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(w, broadcast4(x->codes[t] + 32 * b + 4 * j)));
+                            pairs[t] = _mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(w, broadcast4(x[t].codes + 32 * b + 4 * j)));
                     }
                     for (int t = 0; t < n; t++)
                         dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(pairs[t], _mm256_set1_epi16(1)));
                 }
-                for (int t = 0; t < n; t++) dot[t] = _mm256_sub_epi32(dot[t], _mm256_set1_epi32(f->bias * x->sums[t][b]));
+                for (int t = 0; t < n; t++) dot[t] = _mm256_sub_epi32(dot[t], _mm256_set1_epi32(f->bias * x[t].sums[b]));
             }
             for (int t = 0; t < n; t++) {
-                __m256 s = _mm256_mul_ps(scale, _mm256_set1_ps(x->scales[t][b]));
+                __m256 s = _mm256_mul_ps(scale, _mm256_set1_ps(x[t].scales[b]));
                 sum[t][half] = _mm256_add_ps(sum[t][half], _mm256_mul_ps(_mm256_cvtepi32_ps(dot[t]), s));
             }
         }
         panel += ggl_panel_block_bytes(kind);
     }
-    if (kind != GGL_PANEL_I4) return;
-    for (int t = 0; t < n; t++)
-        for (int half = 0; half < 2; half++)
-            sum[t][half] = _mm256_mul_ps(sum[t][half], _mm256_loadu_ps((const float *)(const void *)panel + 8 * half));
 }
 
 /* ---- one token and weights from a table: both halves of a block share what is made of the activations, which give the
@@ -111,18 +102,17 @@ static inline __m256i add_table(__m256i dot, __m256i packed, __m256i table, __m2
 }
 
 static inline __attribute__((always_inline)) void one_token(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
-                                                            const uint8_t *panel, int64_t n_blocks, const struct tile *x, __m256 sum[2])
+                                                            const uint8_t *panel, int64_t n_blocks, const tile x, __m256 sum[2])
 {
     const __m256i table = _mm256_sub_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)),
                                           _mm256_set1_epi8((char)f->bias));
-    sum[0] = sum[1] = _mm256_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
         const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
         __m256i low[2], high[2];
         for (int half = 0; half < 2; half++) low[half] = high[half] = _mm256_setzero_si256();
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
-            __m256i x_low = broadcast4(x->codes[0] + 32 * b + 4 * j), x_high = broadcast4(x->codes[0] + 32 * b + 16 + 4 * j);
+            __m256i x_low = broadcast4(x[0].codes + 32 * b + 4 * j), x_high = broadcast4(x[0].codes + 32 * b + 16 + 4 * j);
             for (int half = 0; half < 2; half++) {
                 __m256i packed = load(codes + 64 * j + 32 * half);
                 low[half] = add_table(low[half], packed, table, x_low);
@@ -131,13 +121,10 @@ static inline __attribute__((always_inline)) void one_token(const struct ggl_pan
         }
         for (int half = 0; half < 2; half++) {
             __m256 dot = _mm256_cvtepi32_ps(_mm256_add_epi32(low[half], high[half]));
-            __m256 s = _mm256_mul_ps(load_scales(kind, panel, half), _mm256_set1_ps(x->scales[0][b]));
+            __m256 s = _mm256_mul_ps(load_scales(kind, panel, half), _mm256_set1_ps(x[0].scales[b]));
             sum[half] = _mm256_add_ps(sum[half], _mm256_mul_ps(dot, s));
         }
     }
-    if (kind != GGL_PANEL_I4) return;
-    for (int half = 0; half < 2; half++)
-        sum[half] = _mm256_mul_ps(sum[half], _mm256_loadu_ps((const float *)(const void *)panel + 8 * half));
 }
 
 #define CASES(kind)                                                                                                    \
@@ -148,7 +135,7 @@ static inline __attribute__((always_inline)) void one_token(const struct ggl_pan
     default: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                     \
     }
 
-static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
+static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
                      __m256 sum[TOKENS][2])
 {
     if (f->kind == GGL_PANEL_Q8) {
@@ -164,34 +151,42 @@ static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int
     }
 }
 
+static void load_rows(const float *y, int n_rows, __m256 sum[2])
+{
+    float all[GGL_PANEL_ROWS] = {0};
+    memcpy(all, y, (size_t)n_rows * 4);
+    sum[0] = _mm256_loadu_ps(all);
+    sum[1] = _mm256_loadu_ps(all + 8);
+}
+
 static void store_rows(float *y, const __m256 sum[2], int n_rows)
 {
-    float all[16];
+    float all[GGL_PANEL_ROWS];
     _mm256_storeu_ps(all, sum[0]);
     _mm256_storeu_ps(all + 8, sum[1]);
     memcpy(y, all, (size_t)n_rows * 4);
 }
 
-static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                    int64_t y_stride, int n_rows)
 {
-    for (int64_t t = 0; t < n_tokens; t += TOKENS) {
-        int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
-        struct tile tile;
+    int old = x->begin ? n_rows : 0;
+    for (int64_t t = 0; t < x->n_tokens; t += TOKENS, y += TOKENS * y_stride) {
+        int count = (int)(x->n_tokens - t < TOKENS ? x->n_tokens - t : TOKENS);
+        tile v;
         __m256 sum[TOKENS][2];
         for (int i = 0; i < count; i++) {
-            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
-            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
-            tile.sums[i] = ggl_act_q8_sums(tile.codes[i], n);
+            v[i] = ggl_act_q8_row(x, t + i);
+            load_rows(y + i * y_stride, old, sum[i]);
         }
-        dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count, sum);
-        for (int i = 0; i < count; i++) store_rows(y + (t + i) * y_stride, sum[i], n_rows);
+        dispatch(f, panel, n / GGL_PANEL_BLOCK, v, count, sum);
+        for (int i = 0; i < count; i++) store_rows(y + i * y_stride, sum[i], n_rows);
     }
 }
 
-void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
-                        int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                        int64_t y_stride, int n_rows)
 {
     for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(f->kind, n))
-        mul_one(f, panel, n, x, x_stride, index, n_tokens, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
+        mul_one(f, panel, n, x, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
 }

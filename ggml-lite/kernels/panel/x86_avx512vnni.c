@@ -9,11 +9,7 @@
 
 enum { TOKENS = 8, WIDE_PANELS = 4, WIDE_TOKENS = 4 };
 
-struct tile {
-    const int8_t *codes[TOKENS];
-    const float *scales[TOKENS];
-    const int32_t *sums[TOKENS];
-};
+typedef struct ggl_act_q8_row tile[TOKENS];
 
 static inline __m512i broadcast4(const int8_t *p)
 {
@@ -31,20 +27,19 @@ static inline __attribute__((always_inline)) __m512 load_scales(const enum ggl_p
 }
 
 static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
-                                                           const uint8_t *panel, int64_t n_blocks, const struct tile *x,
+                                                           const uint8_t *panel, int64_t n_blocks, const tile x,
                                                            const int n, __m512 *sum)
 {
     const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
     const __m512i table = has_table
         ? _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)f->table)) : _mm512_setzero_si512();
     const __m512i low = _mm512_set1_epi8(15);
-    for (int t = 0; t < n; t++) sum[t] = _mm512_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
         const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
         __m512 scale = load_scales(kind, panel);
         __m512i dot[TOKENS], dot2[TOKENS];
         for (int t = 0; t < n; t++) {
-            dot[t] = _mm512_set1_epi32(-f->bias * x->sums[t][b]);
+            dot[t] = _mm512_set1_epi32(-f->bias * x[t].sums[b]);
             if (n <= 2) dot2[t] = _mm512_setzero_si512(); /* two chains hide the latency when there is one token */
         }
         if (has_table) {
@@ -53,30 +48,28 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
                 __m512i w0 = _mm512_shuffle_epi8(table, _mm512_and_si512(packed, low));
                 __m512i w1 = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(packed, 4), low));
                 for (int t = 0; t < n; t++) {
-                    dot[t] = _mm512_dpbusd_epi32(dot[t], w0, broadcast4(x->codes[t] + 32 * b + 4 * j));
-                    if (n <= 2) dot2[t] = _mm512_dpbusd_epi32(dot2[t], w1, broadcast4(x->codes[t] + 32 * b + 16 + 4 * j));
-                    else dot[t] = _mm512_dpbusd_epi32(dot[t], w1, broadcast4(x->codes[t] + 32 * b + 16 + 4 * j));
+                    dot[t] = _mm512_dpbusd_epi32(dot[t], w0, broadcast4(x[t].codes + 32 * b + 4 * j));
+                    if (n <= 2) dot2[t] = _mm512_dpbusd_epi32(dot2[t], w1, broadcast4(x[t].codes + 32 * b + 16 + 4 * j));
+                    else dot[t] = _mm512_dpbusd_epi32(dot[t], w1, broadcast4(x[t].codes + 32 * b + 16 + 4 * j));
                 }
             }
         } else {
             for (int j = 0; j < 8; j += 2) {
                 __m512i w0 = _mm512_loadu_si512(codes + 64 * j), w1 = _mm512_loadu_si512(codes + 64 * j + 64);
                 for (int t = 0; t < n; t++) {
-                    dot[t] = _mm512_dpbusd_epi32(dot[t], w0, broadcast4(x->codes[t] + 32 * b + 4 * j));
-                    if (n <= 2) dot2[t] = _mm512_dpbusd_epi32(dot2[t], w1, broadcast4(x->codes[t] + 32 * b + 4 * j + 4));
-                    else dot[t] = _mm512_dpbusd_epi32(dot[t], w1, broadcast4(x->codes[t] + 32 * b + 4 * j + 4));
+                    dot[t] = _mm512_dpbusd_epi32(dot[t], w0, broadcast4(x[t].codes + 32 * b + 4 * j));
+                    if (n <= 2) dot2[t] = _mm512_dpbusd_epi32(dot2[t], w1, broadcast4(x[t].codes + 32 * b + 4 * j + 4));
+                    else dot[t] = _mm512_dpbusd_epi32(dot[t], w1, broadcast4(x[t].codes + 32 * b + 4 * j + 4));
                 }
             }
         }
         for (int t = 0; t < n; t++) {
             if (n <= 2) dot[t] = _mm512_add_epi32(dot[t], dot2[t]);
-            __m512 s = _mm512_mul_ps(scale, _mm512_set1_ps(x->scales[t][b]));
+            __m512 s = _mm512_mul_ps(scale, _mm512_set1_ps(x[t].scales[b]));
             sum[t] = _mm512_add_ps(sum[t], _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), s));
         }
         panel += ggl_panel_block_bytes(kind);
     }
-    if (kind != GGL_PANEL_I4) return;
-    for (int t = 0; t < n; t++) sum[t] = _mm512_mul_ps(sum[t], _mm512_loadu_ps((const float *)(const void *)panel));
 }
 
 #define CASES(kind)                                                                                                    \
@@ -91,7 +84,7 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
     default: run_tile(f, kind, panel, n_blocks, x, 8, sum); break;                                                     \
     }
 
-static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const struct tile *x, int n,
+static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
                      __m512 *sum)
 {
     if (f->kind == GGL_PANEL_Q8) {
@@ -105,21 +98,20 @@ static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int
     }
 }
 
-static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x, int64_t x_stride,
-                    const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                    int64_t y_stride, int n_rows)
 {
-    __mmask16 rows = (__mmask16)((1u << n_rows) - 1);
-    for (int64_t t = 0; t < n_tokens; t += TOKENS) {
-        int count = (int)(n_tokens - t < TOKENS ? n_tokens - t : TOKENS);
-        struct tile tile;
+    __mmask16 rows = (__mmask16)((1u << n_rows) - 1), old = x->begin ? rows : 0;
+    for (int64_t t = 0; t < x->n_tokens; t += TOKENS, y += TOKENS * y_stride) {
+        int count = (int)(x->n_tokens - t < TOKENS ? x->n_tokens - t : TOKENS);
+        tile v;
         __m512 sum[TOKENS];
         for (int i = 0; i < count; i++) {
-            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
-            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
-            tile.sums[i] = ggl_act_q8_sums(tile.codes[i], n);
+            v[i] = ggl_act_q8_row(x, t + i);
+            sum[i] = _mm512_maskz_loadu_ps(old, y + i * y_stride);
         }
-        dispatch(f, panel, n / GGL_PANEL_BLOCK, &tile, count, sum);
-        for (int i = 0; i < count; i++) _mm512_mask_storeu_ps(y + (t + i) * y_stride, rows, sum[i]);
+        dispatch(f, panel, n / GGL_PANEL_BLOCK, v, count, sum);
+        for (int i = 0; i < count; i++) _mm512_mask_storeu_ps(y + i * y_stride, rows, sum[i]);
     }
 }
 
@@ -137,87 +129,78 @@ static inline __attribute__((always_inline)) __m512i load_weights(const enum ggl
 
 static inline __attribute__((always_inline)) void run_wide(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
                                                            const uint8_t *panel, int64_t stride, int64_t n_blocks,
-                                                           const struct tile *x, float *y, int64_t y_stride)
+                                                           const tile x, __mmask16 old, float *y, int64_t y_stride)
 {
     const __m512i table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4
         ? _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)f->table)) : _mm512_setzero_si512();
     __m512 sum[WIDE_TOKENS][WIDE_PANELS];
     for (int t = 0; t < WIDE_TOKENS; t++)
-        for (int p = 0; p < WIDE_PANELS; p++) sum[t][p] = _mm512_setzero_ps();
+        for (int p = 0; p < WIDE_PANELS; p++) sum[t][p] = _mm512_maskz_loadu_ps(old, y + t * y_stride + p * GGL_PANEL_ROWS);
     for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
         __m512i dot[WIDE_TOKENS][WIDE_PANELS];
         __m512 scale[WIDE_PANELS];
         for (int t = 0; t < WIDE_TOKENS; t++)
-            for (int p = 0; p < WIDE_PANELS; p++) dot[t][p] = _mm512_set1_epi32(-f->bias * x->sums[t][b]);
+            for (int p = 0; p < WIDE_PANELS; p++) dot[t][p] = _mm512_set1_epi32(-f->bias * x[t].sums[b]);
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
             __m512i w[WIDE_PANELS];
             for (int p = 0; p < WIDE_PANELS; p++)
                 w[p] = load_weights(kind, panel + p * stride + ggl_panel_scale_bytes(kind), j, table);
             for (int t = 0; t < WIDE_TOKENS; t++) {
-                __m512i a = broadcast4(x->codes[t] + 32 * b + 4 * j);
+                __m512i a = broadcast4(x[t].codes + 32 * b + 4 * j);
                 for (int p = 0; p < WIDE_PANELS; p++) dot[t][p] = _mm512_dpbusd_epi32(dot[t][p], w[p], a);
             }
         }
         for (int p = 0; p < WIDE_PANELS; p++) scale[p] = load_scales(kind, panel + p * stride);
         for (int t = 0; t < WIDE_TOKENS; t++) {
-            __m512 a = _mm512_set1_ps(x->scales[t][b]);
+            __m512 a = _mm512_set1_ps(x[t].scales[b]);
             for (int p = 0; p < WIDE_PANELS; p++)
                 sum[t][p] = _mm512_add_ps(sum[t][p], _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t][p]), _mm512_mul_ps(scale[p], a)));
         }
     }
-    for (int t = 0; t < WIDE_TOKENS; t++) {
-        for (int p = 0; p < WIDE_PANELS; p++) {
-            __m512 v = sum[t][p];
-            if (kind == GGL_PANEL_I4) v = _mm512_mul_ps(v, _mm512_loadu_ps((const float *)(const void *)(panel + p * stride)));
-            _mm512_storeu_ps(y + t * y_stride + p * GGL_PANEL_ROWS, v);
-        }
-    }
+    for (int t = 0; t < WIDE_TOKENS; t++)
+        for (int p = 0; p < WIDE_PANELS; p++) _mm512_storeu_ps(y + t * y_stride + p * GGL_PANEL_ROWS, sum[t][p]);
 }
 
 static void dispatch_wide(const struct ggl_panel_format *f, const uint8_t *panel, int64_t stride, int64_t n_blocks,
-                          const struct tile *x, float *y, int64_t y_stride)
+                          const tile x, __mmask16 old, float *y, int64_t y_stride)
 {
     switch (f->kind) {
-    case GGL_PANEL_Q8: run_wide(f, GGL_PANEL_Q8, panel, stride, n_blocks, x, y, y_stride); break;
-    case GGL_PANEL_X8: run_wide(f, GGL_PANEL_X8, panel, stride, n_blocks, x, y, y_stride); break;
-    case GGL_PANEL_I4: run_wide(f, GGL_PANEL_I4, panel, stride, n_blocks, x, y, y_stride); break;
-    default: run_wide(f, GGL_PANEL_T4, panel, stride, n_blocks, x, y, y_stride); break;
+    case GGL_PANEL_Q8: run_wide(f, GGL_PANEL_Q8, panel, stride, n_blocks, x, old, y, y_stride); break;
+    case GGL_PANEL_X8: run_wide(f, GGL_PANEL_X8, panel, stride, n_blocks, x, old, y, y_stride); break;
+    case GGL_PANEL_I4: run_wide(f, GGL_PANEL_I4, panel, stride, n_blocks, x, old, y, y_stride); break;
+    default: run_wide(f, GGL_PANEL_T4, panel, stride, n_blocks, x, old, y, y_stride); break;
     }
 }
 
 /* Whole wide tiles of the first WIDE_PANELS panels; returns how many tokens they took. */
-static int64_t mul_wide(const struct ggl_panel_format *f, const uint8_t *panel, int64_t stride, int64_t n, const int8_t *x,
-                        int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride)
+static int64_t mul_wide(const struct ggl_panel_format *f, const uint8_t *panel, int64_t stride, int64_t n,
+                        const struct ggl_act_q8 *x, float *y, int64_t y_stride)
 {
     int64_t t = 0;
-    for (; t + WIDE_TOKENS <= n_tokens; t += WIDE_TOKENS) {
-        struct tile tile;
-        for (int i = 0; i < WIDE_TOKENS; i++) {
-            tile.codes[i] = x + (index ? index[t + i] : t + i) * x_stride;
-            tile.scales[i] = ggl_act_q8_scales(tile.codes[i], n);
-            tile.sums[i] = ggl_act_q8_sums(tile.codes[i], n);
-        }
-        dispatch_wide(f, panel, stride, n / GGL_PANEL_BLOCK, &tile, y + t * y_stride, y_stride);
+    for (; t + WIDE_TOKENS <= x->n_tokens; t += WIDE_TOKENS) {
+        tile v;
+        for (int i = 0; i < WIDE_TOKENS; i++) v[i] = ggl_act_q8_row(x, t + i);
+        dispatch_wide(f, panel, stride, n / GGL_PANEL_BLOCK, v, x->begin ? 0xffff : 0, y + t * y_stride, y_stride);
     }
     return t;
 }
 
-void ggl_panel_mul_avx512(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const int8_t *x,
-                          int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y, int64_t y_stride, int n_rows)
+void ggl_panel_mul_avx512(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                          int64_t y_stride, int n_rows)
 {
     int64_t stride = ggl_panel_bytes(f->kind, n);
     for (int r = 0; r < n_rows;) {
         int64_t done = 0;
         int rows = GGL_PANEL_ROWS;
-        if (n_rows - r >= WIDE_PANELS * GGL_PANEL_ROWS && n_tokens >= WIDE_TOKENS) {
-            done = mul_wide(f, panel, stride, n, x, x_stride, index, n_tokens, y + r, y_stride);
+        if (n_rows - r >= WIDE_PANELS * GGL_PANEL_ROWS && x->n_tokens >= WIDE_TOKENS) {
+            done = mul_wide(f, panel, stride, n, x, y + r, y_stride);
             rows = WIDE_PANELS * GGL_PANEL_ROWS;
         }
         if (rows > n_rows - r) rows = n_rows - r;
-        for (int p = 0; p < rows && done < n_tokens; p += GGL_PANEL_ROWS)
-            mul_one(f, panel + p / GGL_PANEL_ROWS * stride, n, index ? x : x + done * x_stride, x_stride,
-                    index ? index + done : NULL, n_tokens - done, y + done * y_stride + r + p, y_stride,
+        struct ggl_act_q8 rest = ggl_act_q8_from(x, done);
+        for (int p = 0; p < rows && rest.n_tokens; p += GGL_PANEL_ROWS)
+            mul_one(f, panel + p / GGL_PANEL_ROWS * stride, n, &rest, y + done * y_stride + r + p, y_stride,
                     rows - p < GGL_PANEL_ROWS ? rows - p : GGL_PANEL_ROWS);
         r += rows;
         panel += (rows + GGL_PANEL_ROWS - 1) / GGL_PANEL_ROWS * stride;
