@@ -30,6 +30,7 @@
 #include "kernels/act_q8/act_q8.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention_bf16/attention_bf16.h"
+#include "kernels/bf16/bf16.h"
 #include "kernels/compress/compress.h"
 #include "kernels/decode/decode.h"
 #include "kernels/fp8/fp8.h"
@@ -87,6 +88,7 @@ struct ggl_kernels {
     ggl_mxfp4_expand_fn *mxfp4_expand;
     ggl_fp8_pack_fn *fp8_pack; /* of the same level as fp8_mul */
     ggl_fp8_mul_fn *fp8_mul;
+    ggl_bf16_mul_fn *bf16_mul;
     ggl_read_bandwidth_fn *read_bandwidth;
     ggl_int8_peak_fn *int8_peak;
     ggl_bf16_peak_fn *bf16_peak;
