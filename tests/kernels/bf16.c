@@ -35,7 +35,7 @@ static struct problem random_problem(int64_t length, enum kind kind)
     struct problem p = {.n = length, .rows = 1 + ck_next(20), .tokens = ck_next(2) ? 1 : 1 + ck_next(19)};
     if (length < 4000 && ck_next(32) == 0) p.rows = 1 + ck_next(40), p.tokens = 45 + ck_next(12);
     if (length < 4000 && ck_next(60) == 0) p.n = ck_next(2) ? 64 * (1 + ck_next(140)) : 4000 + length + ck_next(5000);
-    if (p.n > 1000) p.rows = 1 + ck_next(20), p.tokens = ck_next(2) ? 1 : 1 + ck_next(7);
+    if (p.n > 1000) p.rows = 1 + ck_next(20), p.tokens = ck_next(2) ? 1 : 1 + ck_next(ck_next(3) ? 7 : 16);
     p.row_bytes = 2 * p.n + ck_next(4), p.x_stride = p.n + ck_next(5), p.y_stride = p.rows + ck_next(3);
     p.w = ck_bytes((uint64_t)(p.row_bytes * (p.rows - 1) + 2 * p.n), ck_next(3));
     p.x = ck_bytes(2 * (uint64_t)(p.x_stride * (p.tokens - 1) + p.n), 0);

@@ -12,7 +12,8 @@
 
 #include "kernels/math/arm_neon.h"
 
-enum { REGISTERS = 16, ROWS = 4, TOKENS = 4, FEW = 2, GROUP = 8, CHUNK = 16, PART = 1024, BLOCK_BYTES = 1 << 17 };
+enum { REGISTERS = 16, ROWS = 4, TOKENS = 4, FEW = 2 };
+enum { GROUP = 8, CHUNK = 16, PART = 1024, COPY_FOR = INT32_MAX, BLOCK_BYTES = 1 << 17 };
 enum { STRIP = 8, STRIPS = 8, LANES = 4, SMALL_AS_ZERO = 1 << 24, WAS_SMALL = 1 << 3 };
 #include "kernels/bf16/walk.h"
 
@@ -84,7 +85,8 @@ static bool add_block_of_normal_numbers(const struct block *b)
 {
     uint64_t control, status, after;
     __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(control), "=r"(status)::"memory");
-    __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %1" ::"r"(control | SMALL_AS_ZERO), "r"(status & ~(uint64_t)WAS_SMALL) : "memory");
+    uint64_t zeroing = control | SMALL_AS_ZERO, clear = status & ~(uint64_t)WAS_SMALL;
+    __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %1" ::"r"(zeroing), "r"(clear) : "memory");
     add_block(b);
     __asm__ volatile("mrs %0, fpsr\n\tmsr fpcr, %1\n\tmsr fpsr, %2" : "=&r"(after) : "r"(control), "r"(status) : "memory");
     return (after & WAS_SMALL) != 0;

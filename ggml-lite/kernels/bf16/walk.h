@@ -4,6 +4,7 @@
  *     enum { ROWS, TOKENS };          the largest tile whose sums stay in registers; TOKENS <= 6
  *     enum { FEW };                   tokens that meet one row after the other
  *     enum { GROUP, CHUNK, PART };    rows, tokens and inputs whose sums wait in memory for the next part
+ *     enum { COPY_FOR };              tokens from which it pays to align rows
  *     enum { BLOCK_BYTES };           of rows that meet all tokens before the next rows come
  *     #include "kernels/bf16/walk.h"
  *     INLINE void run_tile(const struct tile *, rows, tokens);
@@ -30,6 +31,8 @@ struct tile {
     int64_t x_stride, n;
     float *s;
     int64_t pitch;
+    const uint8_t *next; /* rows to fetch meanwhile, next_bytes apart */
+    int64_t next_bytes;
 };
 
 /* All inputs of `rows` <= MAX_ROWS rows and `tokens` <= CHUNK tokens; s [tokens][rows][SUMS] */
@@ -64,13 +67,14 @@ static inline int piece(int64_t left, int most)
     return (int)((left + pieces - 1) / pieces);
 }
 
-static void add_part(const struct block *b, const uint8_t *w, int64_t row_bytes, const uint16_t *x, int64_t x_stride, int64_t n)
+static void add_part(const struct block *b, const uint8_t *w, int64_t row_bytes, const uint16_t *x, int64_t x_stride, int64_t n,
+                     const uint8_t *next)
 {
     for (int k = 0, tokens; k < b->tokens; k += tokens) {
         tokens = piece(b->tokens - k, TOKENS);
         for (int r = 0; r < b->rows;) {
             struct tile t = {w + r * row_bytes, row_bytes, x + k * x_stride, x_stride, n, b->s + (k * b->rows + r) * SUMS,
-                             (int64_t)b->rows * SUMS};
+                             (int64_t)b->rows * SUMS, next + r * b->row_bytes, b->row_bytes};
             if (b->rows - r >= ROWS && b->tokens > FEW) {
                 run_tokens(&t, ROWS, tokens);
                 r += ROWS;
@@ -92,7 +96,17 @@ static void add_tail(const struct block *b, int64_t done)
     memset(x, 0, (size_t)b->tokens * 2 * STEP);
     for (int r = 0; r < b->rows; r++) memcpy(w + r * 2 * STEP, b->w + r * b->row_bytes + 2 * done, bytes);
     for (int t = 0; t < b->tokens; t++) memcpy(x + t * STEP, b->x + t * b->x_stride + done, bytes);
-    add_part(b, w, 2 * STEP, x, STEP, STEP);
+    add_part(b, w, 2 * STEP, x, STEP, STEP, b->w + b->rows * b->row_bytes);
+}
+
+/* A part where no vector lies in two lines of the cache. */
+static void add_copy(const struct block *b, int64_t from, int64_t n)
+{
+    enum { ROW_BYTES = 2 * PART + 64 }; /* rows a power of two apart would fight for the same lines */
+    _Alignas(64) uint8_t copy[GROUP * ROW_BYTES];
+    const uint8_t *next = from + n < b->n - b->n % STEP ? b->w + 2 * (from + n) : b->w + b->rows * b->row_bytes;
+    for (int r = 0; r < b->rows; r++) memcpy(copy + r * ROW_BYTES, b->w + r * b->row_bytes + 2 * from, 2 * (size_t)n);
+    add_part(b, copy, ROW_BYTES, b->x + from, b->x_stride, n, next);
 }
 
 /* Never inlined: where the level changes the rounding mode, all of this has to happen after that. */
@@ -100,8 +114,12 @@ static __attribute__((noinline)) void add_block(const struct block *b)
 {
     int64_t whole = b->n - b->n % STEP, part = b->tokens == 1 ? whole : PART;
     memset(b->s, 0, (size_t)(b->rows * b->tokens) * SUMS * sizeof(float));
-    for (int64_t i = 0; i < whole; i += part)
-        add_part(b, b->w + 2 * i, b->row_bytes, b->x + i, b->x_stride, whole - i < part ? whole - i : part);
+    for (int64_t i = 0; i < whole; i += part) {
+        const uint8_t *w = b->w + 2 * i;
+        int64_t n = whole - i < part ? whole - i : part;
+        if (b->tokens >= COPY_FOR && ((uintptr_t)w | (uintptr_t)b->row_bytes) % 64) add_copy(b, i, n);
+        else add_part(b, w, b->row_bytes, b->x + i, b->x_stride, n, w + ROWS * b->row_bytes);
+    }
     if (whole < b->n) add_tail(b, whole);
 }
 

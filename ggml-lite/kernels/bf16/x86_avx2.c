@@ -11,7 +11,8 @@
 
 #include "kernels/math/x86_avx2.h"
 
-enum { ROWS = 2, TOKENS = 5, FEW = 3, GROUP = 8, CHUNK = 20, PART = 2048, BLOCK_BYTES = 1 << 17 };
+enum { ROWS = 2, TOKENS = 5, FEW = 3, GROUP = 8, CHUNK = 20, PART = 2048 };
+enum { COPY_FOR = INT32_MAX, BLOCK_BYTES = 1 << 19 };
 enum { STRIP = 16, STRIPS = 4, LANES = 8, AHEAD = 4096, ZERO_INPUTS = 0x40, ZERO_RESULTS = 0x8000 };
 #include "kernels/bf16/walk.h"
 
@@ -65,7 +66,8 @@ INLINE void run_strip(const struct tile *t, const int j, const int rows, const i
         __m256 w[ROWS];
         for (int r = 0; r < rows; r++) {
             w[r] = odd(load(row + r * t->row_bytes));
-            if (rows == ROWS && j % 2 == 0) _mm_prefetch((const char *)row + (r + ROWS) * t->row_bytes, _MM_HINT_T1);
+            if (rows == ROWS && j % 2 == 0) /* a line is two strips */
+                _mm_prefetch((const char *)t->next + r * t->next_bytes + 2 * (i + j * STRIP), _MM_HINT_T1);
         }
         for (int k = 0; k < tokens; k++) {
             __m256 v = odd(load(x + k * t->x_stride));

@@ -9,7 +9,8 @@
 
 #include "kernels/math/x86_avx512.h"
 
-enum { REGISTERS = 24, ROWS = 4, TOKENS = 6, FEW = 1, GROUP = 8, CHUNK = 24, PART = 4096, BLOCK_BYTES = 1 << 18 };
+enum { REGISTERS = 24, ROWS = 4, TOKENS = 6, FEW = 1 };
+enum { GROUP = 8, CHUNK = 24, PART = 4096, COPY_FOR = 12, BLOCK_BYTES = 1 << 18 };
 #include "kernels/bf16/walk.h"
 
 INLINE __m512bh load(const void *p)
@@ -28,9 +29,8 @@ INLINE void run_halves(const struct tile *t, const int first, const int end, con
         for (int h = first; h < end; h++) {
             __m512bh w[ROWS];
             for (int r = 0; r < rows; r++) {
-                const uint8_t *p = t->w + r * t->row_bytes + 2 * i + h * STEP;
-                w[r] = load(p);
-                if (rows == ROWS) _mm_prefetch((const char *)p + ROWS * t->row_bytes, _MM_HINT_T1); /* the next rows */
+                w[r] = load(t->w + r * t->row_bytes + 2 * i + h * STEP);
+                if (rows == ROWS) _mm_prefetch((const char *)t->next + r * t->next_bytes + 2 * i + h * STEP, _MM_HINT_T1);
             }
             for (int k = 0; k < tokens; k++) {
                 __m512bh x = load(t->x + k * t->x_stride + i + h * STEP / 2);
