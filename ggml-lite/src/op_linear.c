@@ -5,7 +5,7 @@
 #include "graph_impl.h"
 #include "pack_impl.h"
 
-enum { ROWS = 16 };
+enum { ROWS = 16, CANCEL_ROWS = 64 }; /* rows of BF16 that are multiplied before a cancel is looked for */
 
 /* ---- rounded activations: int8 rows (act_q8.h) or BF16 */
 
@@ -17,7 +17,7 @@ static void run_round(const struct ggl_node *node, const struct ggl_run *run, in
     for (int64_t i = begin; i < end; i++) {
         const float *x = ggl_f32_row(node->src[0], 0) + i * n;
         uint8_t *out = node->data + i * stride;
-        if (node->p.linear.fp8) run->k->act_bf16(x, n, (uint16_t *)(void *)out);
+        if (node->p.linear.bf16) run->k->act_bf16(x, n, (uint16_t *)(void *)out);
         else run->k->act_q8(x, n, (int8_t *)out);
     }
 }
@@ -25,15 +25,16 @@ static void run_round(const struct ggl_node *node, const struct ggl_run *run, in
 static const struct ggl_op op_round = {"round", 1, NULL, run_round};
 
 /* The rounded form of x in vectors of n; an earlier node is used again. */
-static struct ggl_node *rounded(struct ggl_graph *g, struct ggl_node *x, int64_t n, bool fp8)
+static struct ggl_node *rounded(struct ggl_graph *g, struct ggl_node *x, int64_t n, bool bf16)
 {
     for (int i = g->n_nodes; i-- > x->index;) {
         struct ggl_node *node = g->nodes[i];
-        if (node->op == &op_round && node->src[0] == x && node->p.linear.fp8 == fp8 && node->p.linear.n_in == n) return node;
+        if (node->op == &op_round && node->src[0] == x && node->p.linear.bf16 == bf16 && node->p.linear.n_in == n) return node;
     }
-    int64_t bytes = fp8 ? 2 * n : ggl_act_q8_bytes(n);
+    int64_t apart = n % 2048 ? 0 : 64; /* vectors a power of two apart would fight for the same lines of the cache */
+    int64_t bytes = bf16 ? 2 * n + apart : ggl_act_q8_bytes(n);
     struct ggl_node *node = ggl_node_new(g, &op_round, GGL_ELEM_U8, x->width / n * bytes, 1, &x);
-    if (node) node->p.linear.n_in = n, node->p.linear.fp8 = fp8, node->parts = x->width / n, node->part_src = 1;
+    if (node) node->p.linear.n_in = n, node->p.linear.bf16 = bf16, node->parts = x->width / n, node->part_src = 1;
     return node;
 }
 
@@ -68,10 +69,22 @@ static void multiply_row_scales(const struct ggl_packed *w, int64_t row, int row
         for (int r = 0; r < rows; r++) y[t * w->n_out + r] *= w->row_scales[row + r];
 }
 
+/* Rows [begin, end) of BF16. */
+static void run_rows(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const struct vectors *x, float *y)
+{
+    for (int64_t r = begin; r < end && !ggl_run_cancelled(run); r += CANCEL_ROWS)
+        run->k->bf16_mul(w->rows + r * w->row_bytes, w->row_bytes, end - r < CANCEL_ROWS ? end - r : CANCEL_ROWS, w->n_in,
+                         (const uint16_t *)(const void *)x->data, x->stride / 2, x->n, y + r, w->n_out);
+}
+
 /* Panels [begin, end), in the order in which they lie. */
 static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const struct vectors *x,
                        float *y)
 {
+    if (w->rows) {
+        run_rows(w, run, begin * ROWS, end * ROWS < w->n_out ? end * ROWS : w->n_out, x, y);
+        return;
+    }
     for (int64_t i = begin, last; i < end && !ggl_run_cancelled(run); i = last) {
         ggl_packed_part(w, i, 0, &last);
         if (last > end) last = end;
@@ -100,7 +113,7 @@ static struct ggl_node *linear_node(struct ggl_graph *g, const struct ggl_op *op
 {
     if (!x) return NULL;
     if (x->elem != GGL_ELEM_F32 || x->width != w->n_in * parts) return ggl_graph_refuse(g, "linear", w->name);
-    struct ggl_node *r = rounded(g, x, w->n_in, w->fp8);
+    struct ggl_node *r = rounded(g, x, w->n_in, w->fp8 || w->rows);
     if (!r) return NULL;
     struct ggl_node *node = ggl_node_new(g, op, GGL_ELEM_F32, width, 1, &r);
     if (node) node->p.linear.w = w, node->p.linear.repeat = (int)parts;

@@ -24,6 +24,11 @@ static const uint8_t levels_int4[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 14
 static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
 {
     const struct ggl_panel_format *format = ggl_panel_format(w->type);
+    if (w->type == GGL_TYPE_BF16) {
+        p->rows = ggl_tensor_slice(w, 0);
+        p->row_bytes = (int64_t)w->row_bytes;
+        return true;
+    }
     p->fp8 = w->type == GGL_TYPE_FP8;
     p->kquant = ggl_kquant_format(w->type);
     if (p->fp8) return w->ne[0] % 4 == 0;
@@ -155,19 +160,34 @@ static bool allocate(struct ggl_packed *p, bool has_row_scales, const struct ggl
     return p->data != NULL;
 }
 
+static enum ggl_status no_memory(const struct ggl_packed *p, struct ggl_error *err)
+{
+    return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no memory to pack it", p->name);
+}
+
+/* What needs no memory of its own. */
+static enum ggl_status keep(const struct ggl_packed *form, struct ggl_packed **out, struct ggl_error *err)
+{
+    *out = malloc(sizeof(**out));
+    if (!*out) return no_memory(form, err);
+    **out = *form;
+    return GGL_OK;
+}
+
 enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, struct ggl_packed **out, struct ggl_error *err)
 {
     struct ggl_packed form = {.n_in = w->ne[0], .n_out = w->ne[1]};
     *out = NULL;
     if (!choose(w, &form)) return GGL_OK;
     form.n_panels = (form.n_out + ROWS - 1) / ROWS;
+    memcpy(form.name, w->name, sizeof(form.name));
+    if (form.rows) return keep(&form, out, err);
     form.part = inputs_of_part(&form);
     for (int64_t i = 0; i < form.n_in; i += form.part) form.panel_bytes += ggl_packed_part_bytes(&form, ggl_packed_inputs(&form, i));
-    memcpy(form.name, w->name, sizeof(form.name));
     struct ggl_packed *p = malloc(sizeof(*p));
     if (!p || !allocate(&form, w->type == GGL_TYPE_INT4, team)) {
         free(p);
-        return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no memory to pack it", w->name);
+        return no_memory(&form, err);
     }
     *p = form;
     struct job job = {.p = p, .w = w};

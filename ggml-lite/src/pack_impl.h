@@ -6,7 +6,8 @@
 #include "slices.h"
 
 /*
- * The memory of a packed matrix.
+ * The memory of a packed matrix, BF16 aside, whose rows are as good as panels: each is a long piece of memory, and a
+ * vector of its inputs is all that the first-level cache must hold.
  *
  * What a vector's weights are multiplied with must stay in the first-level cache, where the weights of one whole panel
  * would push it out again: from the second level it comes too slowly, and reading falls to 60..80 % of the memory's
@@ -23,6 +24,8 @@
 struct ggl_packed {
     int64_t n_in, n_out, n_panels, part;
     uint64_t panel_bytes; /* of all its parts */
+    const uint8_t *rows;                    /* BF16: not packed, but where the weight has them, row_bytes apart; else */
+    int64_t row_bytes;
     bool fp8;                               /* else, where it is not NULL, panels of this format */
     const struct ggl_kquant_format *kquant;
     struct ggl_panel_format format;         /* else of this one */

@@ -21,7 +21,8 @@ static void add_vector(struct ggl_cost *c, int64_t n)
 static void add_matrix(struct ggl_cost *c, const struct ggl_tensor *w, const struct ggl_packed *packed, int64_t n)
 {
     uint64_t planes = w->slice_bytes + (w->scale_type == GGL_SCALE_NONE ? 0 : w->scale_slice_bytes);
-    c->weight_bytes += packed ? ggl_packed_bytes(packed) : planes;
+    uint64_t own = ggl_packed_bytes(packed); /* 0: read where the file has it */
+    c->weight_bytes += own ? own : planes;
     c->weight_macs += (uint64_t)(w->ne[0] * w->ne[1]) * (uint64_t)n;
 }
 

@@ -12,11 +12,13 @@
  *   Q2_K .. Q6_K, IQ1 .. IQ4_XS,           the same (kernels/kquant/kquant.h); rows of a multiple of 256
  *   Q4_1, Q5_0, Q5_1
  *   FP8                                    activations as BF16 (kernels/fp8/fp8.h)
+ *   BF16                                   the same (kernels/bf16/bf16.h)
  *
  * On a machine with several NUMA nodes, each node holds the rows that the team's threads on it read: graphs should run
  * on the same team.
  *
- * Owner: the caller frees it after the last graph that uses it; the weight may go earlier.
+ * Owner: the caller frees it after the last graph that uses it; the weight may go earlier, but not one of BF16, which
+ * is read where it is.
  * Thread-safety: constant after ggl_pack.
  */
 #ifndef GGL_PACK_H
@@ -34,7 +36,7 @@ struct ggl_packed;
 GGL_API enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, struct ggl_packed **out,
                                  struct ggl_error *err);
 GGL_API void ggl_packed_free(struct ggl_packed *p); /* accepts NULL */
-GGL_API uint64_t ggl_packed_bytes(const struct ggl_packed *p);
+GGL_API uint64_t ggl_packed_bytes(const struct ggl_packed *p); /* of memory of its own; NULL: 0 */
 
 /* As ggl_mul_mat and ggl_mul_mat_grouped, with activations rounded as the weight's type asks. */
 GGL_API struct ggl_node *ggl_linear(struct ggl_graph *g, const struct ggl_packed *w, struct ggl_node *x, int repeat);
