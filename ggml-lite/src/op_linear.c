@@ -86,13 +86,22 @@ static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, in
         return;
     }
     for (int64_t i = begin, last; i < end && !ggl_run_cancelled(run); i = last) {
-        ggl_packed_part(w, i, 0, &last);
+        last = (i / w->group + 1) * w->group; /* the end of the group, of which a grouped product may have a part */
         if (last > end) last = end;
         int rows = (int)(last * ROWS < w->n_out ? (last - i) * ROWS : w->n_out - i * ROWS);
-        for (int64_t input = 0, unused; input < w->n_in; input += w->part)
-            multiply_part(w, run, ggl_packed_part(w, i, input, &unused), input, rows, x, y + i * ROWS);
+        for (int64_t input = 0; input < w->n_in; input += w->part)
+            multiply_part(w, run, ggl_packed_part(w, i, input), input, rows, x, y + i * ROWS);
         if (w->row_scales) multiply_row_scales(w, i * ROWS, rows, x->n, y + i * ROWS);
     }
+}
+
+/* The next groups for this thread, as panels. */
+static bool next_panels(struct ggl_guided *guided, const struct ggl_packed *w, int64_t *begin, int64_t *end)
+{
+    if (!ggl_guided_next(guided, begin, end)) return false;
+    *begin *= w->group;
+    *end = *end * w->group < w->n_panels ? *end * w->group : w->n_panels;
+    return true;
 }
 
 static void run_linear(const struct ggl_node *node, const struct ggl_run *run, int phase)
@@ -102,8 +111,8 @@ static void run_linear(const struct ggl_node *node, const struct ggl_run *run, i
     const struct ggl_node *x = node->src[0];
     int64_t repeat = node->p.linear.repeat;
     struct vectors vectors = {x->data, x->width / repeat, run->n_tokens * repeat};
-    struct ggl_guided guided = ggl_guided_begin(run, w->n_panels, 1);
-    for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);) run_panels(w, run, begin, end, &vectors, ggl_f32_out(node, 0));
+    struct ggl_guided guided = ggl_guided_begin(run, w->n_groups, 1);
+    for (int64_t begin, end; next_panels(&guided, w, &begin, &end);) run_panels(w, run, begin, end, &vectors, ggl_f32_out(node, 0));
 }
 
 static const struct ggl_op op_linear = {"linear", 1, NULL, run_linear};
@@ -132,8 +141,8 @@ static void run_grouped(const struct ggl_node *node, const struct ggl_run *run, 
     const struct ggl_packed *w = node->p.linear.w;
     const struct ggl_node *x = node->src[0];
     int64_t groups = node->p.linear.repeat, panels = w->n_panels / groups;
-    struct ggl_guided guided = ggl_guided_begin(run, w->n_panels, 1);
-    for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);) {
+    struct ggl_guided guided = ggl_guided_begin(run, w->n_groups, 1);
+    for (int64_t begin, end; next_panels(&guided, w, &begin, &end);) {
         for (int64_t last; begin < end; begin = last) {
             int64_t group = begin / panels;
             last = (group + 1) * panels < end ? (group + 1) * panels : end;

@@ -27,6 +27,7 @@ static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
     if (w->type == GGL_TYPE_BF16) {
         p->rows = ggl_tensor_slice(w, 0);
         p->row_bytes = (int64_t)w->row_bytes;
+        p->group = 1;
         return true;
     }
     p->fp8 = w->type == GGL_TYPE_FP8;
@@ -45,6 +46,14 @@ static int64_t inputs_of_part(const struct ggl_packed *p)
     int64_t part = GGL_KQUANT_BLOCK; /* a multiple of every type's block, and of FP8's tile */
     while (ggl_packed_part_bytes(p, 2 * part) <= 10 * 1024) part *= 2;
     return part;
+}
+
+/* Eight groups or more a thread, so that all end together. */
+static int64_t panels_of_group(int64_t n_panels, int nth)
+{
+    int64_t group = 4;
+    while (group > 1 && n_panels < 8 * group * nth) group /= 2;
+    return group;
 }
 
 /* ---- one part of a panel: inputs [begin, begin + n) of 16 rows, of which those past the end of the matrix are zeros */
@@ -106,10 +115,10 @@ static void pack_fp8(const struct ggl_kernels *k, const struct part *p, uint8_t 
 
 static void pack_panel(const struct ggl_kernels *k, const struct ggl_packed *form, const struct ggl_tensor *w, int64_t panel)
 {
-    int64_t row = panel * ROWS, unused;
+    int64_t row = panel * ROWS;
     struct part p = {.w = w, .row = row, .n_rows = form->n_out - row < ROWS ? (int)(form->n_out - row) : ROWS};
     for (; p.begin < form->n_in; p.begin += form->part) {
-        uint8_t *out = ggl_packed_part(form, panel, p.begin, &unused);
+        uint8_t *out = ggl_packed_part(form, panel, p.begin);
         p.n = ggl_packed_inputs(form, p.begin);
         if (form->fp8) pack_fp8(k, &p, out);
         else if (w->type == GGL_TYPE_INT4) pack_int4(&p, out);
@@ -129,8 +138,8 @@ static void pack_share(void *arg, int ith, int nth)
 {
     const struct job *j = arg;
     int64_t begin, end;
-    ggl_share(j->p->n_panels, ith, nth, &begin, &end);
-    for (int64_t i = begin; i < end; i++) pack_panel(&j->k, j->p, j->w, i);
+    ggl_share(j->p->n_groups, ith, nth, &begin, &end);
+    for (int64_t i = begin * j->p->group; i < end * j->p->group && i < j->p->n_panels; i++) pack_panel(&j->k, j->p, j->w, i);
 }
 
 static uint64_t page_bytes(void)
@@ -144,19 +153,21 @@ static uint64_t page_bytes(void)
 static bool allocate(struct ggl_packed *p, bool has_row_scales, const struct ggl_team *team)
 {
     const struct ggl_machine *machine = ggl_team_machine(team);
-    uint64_t all, page = page_bytes(), bytes, rounded;
-    if (!ggl_mul_u64(p->panel_bytes, (uint64_t)p->n_panels, &all) || all > UINT64_MAX / 2) return false;
-    p->n_slices = ggl_slices_find(p->n_panels, p->panel_bytes, page, ggl_team_size(team), ggl_machine_nodes(machine), p->slices, &bytes);
+    uint64_t group_bytes, all, page = page_bytes(), bytes, rounded;
+    if (!ggl_mul_u64(p->panel_bytes, (uint64_t)p->group, &group_bytes) || !ggl_mul_u64(group_bytes, (uint64_t)p->n_groups, &all) ||
+        all > UINT64_MAX / 2)
+        return false;
+    p->n_slices = ggl_slices_find(p->n_groups, group_bytes, page, ggl_team_size(team), ggl_machine_nodes(machine), p->slices, &bytes);
     uint64_t scales = (bytes + 63) & ~(uint64_t)63;
     if (has_row_scales) bytes = scales + (uint64_t)p->n_panels * ROWS * sizeof(float);
     uint64_t align = bytes >= GGL_HUGE_PAGE ? GGL_HUGE_PAGE : p->n_slices > 1 ? page : 64;
     if (ggl_align_u64(bytes, align, &rounded)) p->data = aligned_alloc(align, rounded);
-    p->bytes = bytes;
+    p->bytes = bytes - (uint64_t)(p->n_groups * p->group - p->n_panels) * p->panel_bytes; /* what the last group lacks */
     if (p->data && has_row_scales) p->row_scales = (float *)(void *)(p->data + scales);
     if (p->data && align == GGL_HUGE_PAGE) ggl_ask_for_huge_pages(p->data, bytes / GGL_HUGE_PAGE * GGL_HUGE_PAGE);
     for (int i = 0; p->data && p->n_slices > 1 && i < p->n_slices; i++)
         ggl_machine_bind_memory(machine, p->slices[i].thread, p->data + p->slices[i].offset,
-                                (uint64_t)p->slices[i].n * p->panel_bytes);
+                                (uint64_t)p->slices[i].n * group_bytes);
     return p->data != NULL;
 }
 
@@ -181,8 +192,11 @@ enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, stru
     if (!choose(w, &form)) return GGL_OK;
     form.n_panels = (form.n_out + ROWS - 1) / ROWS;
     memcpy(form.name, w->name, sizeof(form.name));
+    form.n_groups = form.n_panels;
     if (form.rows) return keep(&form, out, err);
     form.part = inputs_of_part(&form);
+    form.group = panels_of_group(form.n_panels, ggl_team_size(team));
+    form.n_groups = (form.n_panels + form.group - 1) / form.group;
     for (int64_t i = 0; i < form.n_in; i += form.part) form.panel_bytes += ggl_packed_part_bytes(&form, ggl_packed_inputs(&form, i));
     struct ggl_packed *p = malloc(sizeof(*p));
     if (!p || !allocate(&form, w->type == GGL_TYPE_INT4, team)) {

@@ -11,18 +11,18 @@
  *
  * What a vector's weights are multiplied with must stay in the first-level cache, where the weights of one whole panel
  * would push it out again: from the second level it comes too slowly, and reading falls to 60..80 % of the memory's
- * speed.  So GGL_PACKED_GROUP panels at a time are cut into parts of `part` inputs each, about 8 KiB a panel, and lie
- * part after part:
+ * speed.  So a group of panels (four; fewer where that would leave threads without work) is cut into parts of `part`
+ * inputs each, about 8 KiB a panel, and lies part after part:
  *
  *     inputs 0 .. part - 1 of panels 0, 1, 2, 3; inputs part .. 2 part - 1 of panels 0, 1, 2, 3; ...; then panels 4 .. 7
  *
- * Whoever multiplies walks through them in this order, reading memory from end to end; a part's sums go on from the one
- * before.  Each part of a panel is a panel of so many inputs in the sense of the kernels.
+ * Whoever multiplies walks through them in this order, reading memory from end to end, which is why threads take whole
+ * groups; a part's sums go on from the one before.  Each part of a panel is a panel of so many inputs in the sense of the
+ * kernels.
  */
-#define GGL_PACKED_GROUP 4
-
 struct ggl_packed {
     int64_t n_in, n_out, n_panels, part;
+    int64_t group, n_groups; /* panels of a group, of which the last may have fewer */
     uint64_t panel_bytes; /* of all its parts */
     const uint8_t *rows;                    /* BF16: not packed, but where the weight has them, row_bytes apart; else */
     int64_t row_bytes;
@@ -31,7 +31,7 @@ struct ggl_packed {
     struct ggl_panel_format format;         /* else of this one */
     char name[GGL_MAX_NAME];
     int n_slices; /* 1 on a machine with one node */
-    struct ggl_slice slices[GGL_MAX_SLICES];
+    struct ggl_slice slices[GGL_MAX_SLICES]; /* of groups */
     uint64_t bytes;
     uint8_t *data;
     float *row_scales; /* INT4, n_panels x 16 of them at the end of data: results are multiplied with them */
@@ -50,18 +50,21 @@ static inline uint64_t ggl_packed_part_bytes(const struct ggl_packed *p, int64_t
     return (uint64_t)(p->fp8 ? ggl_fp8_panel_bytes(n) : ggl_panel_bytes(p->format.kind, n));
 }
 
-/* The part of panel i that begins with input `begin` (a multiple of p->part) and, in *end, the first panel whose part
- * does not follow it in memory, whatever the part. */
-static inline uint8_t *ggl_packed_part(const struct ggl_packed *p, int64_t i, int64_t begin, int64_t *end)
+static inline int64_t ggl_packed_panels(const struct ggl_packed *p, int64_t group)
+{
+    int64_t left = p->n_panels - group * p->group;
+    return left < p->group ? left : p->group;
+}
+
+/* The part of a panel that begins with input `begin` (a multiple of p->part); those of the group's next panels follow. */
+static inline uint8_t *ggl_packed_part(const struct ggl_packed *p, int64_t panel, int64_t begin)
 {
     const struct ggl_slice *s = p->slices;
-    while (i >= s->first + s->n) s++;
-    int64_t at = i - s->first, first = at / GGL_PACKED_GROUP * GGL_PACKED_GROUP;
-    int64_t panels = s->n - first < GGL_PACKED_GROUP ? s->n - first : GGL_PACKED_GROUP;
-    *end = s->first + first + panels;
-    uint64_t before = (uint64_t)(begin / p->part * panels) * ggl_packed_part_bytes(p, p->part);
-    uint64_t mine = (uint64_t)(at - first) * ggl_packed_part_bytes(p, ggl_packed_inputs(p, begin));
-    return p->data + s->offset + (uint64_t)first * p->panel_bytes + before + mine;
+    int64_t group = panel / p->group;
+    while (group >= s->first + s->n) s++;
+    uint64_t before = (uint64_t)(begin / p->part * ggl_packed_panels(p, group)) * ggl_packed_part_bytes(p, p->part);
+    uint64_t mine = (uint64_t)(panel % p->group) * ggl_packed_part_bytes(p, ggl_packed_inputs(p, begin));
+    return p->data + s->offset + (uint64_t)((group - s->first) * p->group) * p->panel_bytes + before + mine;
 }
 
 #endif

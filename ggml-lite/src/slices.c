@@ -13,7 +13,7 @@ static int count_nodes(int nth, const int *node)
     return n;
 }
 
-int ggl_slices_find(int64_t n_panels, uint64_t panel_bytes, uint64_t page, int nth, const int *node, struct ggl_slice *out,
+int ggl_slices_find(int64_t n_units, uint64_t unit_bytes, uint64_t page, int nth, const int *node, struct ggl_slice *out,
                     uint64_t *bytes)
 {
     int n = 0, last;
@@ -22,12 +22,12 @@ int ggl_slices_find(int64_t n_panels, uint64_t panel_bytes, uint64_t page, int n
     for (int first = 0; first < nth; first = last) {
         int64_t begin, end, unused;
         for (last = first + 1; last < nth && (!node || node[last] == node[first]);) last++;
-        ggl_share(n_panels, first, nth, &begin, &unused);
-        ggl_share(n_panels, last - 1, nth, &unused, &end);
+        ggl_share(n_units, first, nth, &begin, &unused);
+        ggl_share(n_units, last - 1, nth, &unused, &end);
         if (begin == end) continue;
         at = (at + page - 1) / page * page;
         out[n++] = (struct ggl_slice){begin, end - begin, at, first};
-        at += (uint64_t)(end - begin) * panel_bytes;
+        at += (uint64_t)(end - begin) * unit_bytes;
     }
     *bytes = at;
     return n;

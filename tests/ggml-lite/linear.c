@@ -224,9 +224,9 @@ static void every_part_counts(void **state)
         struct ggl_team *team = team_of(1);
         struct ggl_packed *p = pack(&w, team);
         make_vectors(types[k]);
-        for (int64_t panel = 0, unused; panel < PANELS; panel += 3)
+        for (int64_t panel = 0; panel < PANELS; panel += 3)
             for (int64_t begin = 0; begin < N_IN; begin += p->part) {
-                uint8_t *part = ggl_packed_part(p, panel, begin, &unused);
+                uint8_t *part = ggl_packed_part(p, panel, begin);
                 uint64_t bytes = ggl_packed_part_bytes(p, ggl_packed_inputs(p, begin));
                 for (uint64_t i = bytes / 2; i < bytes / 2 + 64; i++) part[i] ^= 0x44;
                 multiply(p, team, 1);
