@@ -65,6 +65,26 @@ INLINE void run_block(const enum ggl_type type, const struct block *b, const int
             b->y[t * b->y_stride + r] = i == b->n ? ggl_add_lanes16(acc[t][r]) : add_tail(type, b, r, t, i, acc[t][r]);
 }
 
+INLINE float dot_q8_0(const uint8_t *row, int64_t n, const float *x)
+{
+    float32x4_t sum[PARTS];
+    for (int j = 0; j < PARTS; j++) sum[j] = vdupq_n_f32(0);
+    for (int64_t i = 0; i < n; i += Q8_0_BLOCK, row += Q8_0_BYTES) {
+        uint16_t half;
+        memcpy(&half, row, 2);
+        float scale = ggl_f16_to_f32(half);
+        for (int h = 0; h < Q8_0_BLOCK; h += 8) {
+            int16x8_t codes = vmovl_s8(vreinterpret_s8_u8(vld1_u8(row + 2 + h)));
+            int32x4_t quad[2] = {vmovl_s16(vget_low_s16(codes)), vmovl_s16(vget_high_s16(codes))};
+            for (int q = 0; q < 2; q++) {
+                float32x4_t w = vmulq_n_f32(vcvtq_f32_s32(quad[q]), scale), *s = &sum[(h / 4 + q) % PARTS];
+                *s = vaddq_f32(*s, vmulq_f32(w, vld1q_f32(x + i + h + 4 * q)));
+            }
+        }
+    }
+    return ggl_add_lanes16(sum);
+}
+
 void ggl_mul_mat_f32_neon(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0, int64_t row1,
                           const float *x, int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y,
                           int64_t y_stride, void *scratch)

@@ -74,6 +74,22 @@ INLINE void run_block(const enum ggl_type type, const struct block *b, const int
                                                   : add_tail(type, b, r, t, i, acc[t][r][0], acc[t][r][1]);
 }
 
+INLINE float dot_q8_0(const uint8_t *row, int64_t n, const float *x)
+{
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (int64_t i = 0; i < n; i += Q8_0_BLOCK, row += Q8_0_BYTES) {
+        uint16_t half;
+        memcpy(&half, row, 2);
+        __m256 scale = _mm256_set1_ps(_cvtsh_ss(half));
+        for (int h = 0; h < Q8_0_BLOCK; h += HALF) {
+            __m128i codes = _mm_loadl_epi64((const __m128i *)(const void *)(row + 2 + h));
+            __m256 w = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), scale);
+            sum[h / HALF % 2] = _mm256_add_ps(sum[h / HALF % 2], _mm256_mul_ps(w, _mm256_loadu_ps(x + i + h)));
+        }
+    }
+    return add_lanes(sum[0], sum[1]);
+}
+
 void ggl_mul_mat_f32_avx2(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0,
                           int64_t row1, const float *x, int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y,
                           int64_t y_stride, void *scratch)

@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
+#include <string.h>
 
 #include "kernels/math/x86_avx512.h"
 
@@ -43,6 +44,22 @@ INLINE void run_block(const enum ggl_type type, const struct block *b, const int
     if (i < b->n) step(type, b, rows, tokens, i, (__mmask16)((1u << (b->n - i)) - 1), acc);
     for (int t = 0; t < tokens; t++)
         for (int r = 0; r < rows; r++) b->y[t * b->y_stride + r] = ggl_add_lanes16(acc[t][r]);
+}
+
+INLINE float dot_q8_0(const uint8_t *row, int64_t n, const float *x)
+{
+    __m512 sum = _mm512_setzero_ps();
+    for (int64_t i = 0; i < n; i += Q8_0_BLOCK, row += Q8_0_BYTES) {
+        uint16_t half;
+        memcpy(&half, row, 2);
+        __m512 scale = _mm512_set1_ps(_cvtsh_ss(half));
+        for (int h = 0; h < Q8_0_BLOCK; h += GGL_LANES) {
+            __m128i codes = _mm_loadu_si128((const __m128i *)(const void *)(row + 2 + h));
+            __m512 w = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes)), scale);
+            sum = _mm512_add_ps(sum, _mm512_mul_ps(w, _mm512_loadu_ps(x + i + h)));
+        }
+    }
+    return ggl_add_lanes16(sum);
 }
 
 void ggl_mul_mat_f32_avx512(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0,
