@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { ROWS = 16, GROUP = 64, FEW = 2, FEW_GROUP = 256 }; /* rows of a panel, of a group, of one for few tokens */
+enum { ROWS = 16, GROUP = 64, FEW = 2, FEW_GROUP = 512 }; /* rows of a panel, of a group, of one for few tokens */
 enum { LEAST = GROUP / ROWS };                             /* panels that a thread takes: one group, so that products are wide */
 
 struct fast_scratch {

@@ -26,37 +26,25 @@ struct batch {
     __m512 scale;
 };
 
-static inline int place_of(int block)
+/* The block at place 4q + k is 4k + q. */
+static inline __m512i blocks_by_place(void)
 {
-    return block % 4 * 4 + block / 4;
-}
-
-/* Lanes of 128 bits, a block of activations apart. */
-static inline __m512i four_halves(const uint8_t *p)
-{
-    uint8_t all[4][16];
-    for (int q = 0; q < 4; q++) memcpy(all[q], p + BLOCK * q, 16);
-    return _mm512_loadu_si512(all);
+    return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 }
 
 static void arrange(const int8_t *x, int64_t n, struct batch *batches)
 {
     const float *scales = ggl_act_q8_scales(x, n);
     const int32_t *sums = ggl_act_q8_sums(x, n);
-    for (int64_t g = 0; g < n / (BATCH * BLOCK); g++, scales += BATCH, sums += BATCH) {
-        const uint8_t *codes = (const uint8_t *)x + g * BATCH * BLOCK;
-        float scale[BATCH];
-        int32_t correction[BATCH];
-        for (int k = 0; k < 4; k++) {
-            batches[g].low[k] = four_halves(codes + 4 * k * BLOCK);
-            batches[g].high[k] = four_halves(codes + 4 * k * BLOCK + 16);
+    const __m512i by_place = blocks_by_place(), minus_bias = _mm512_set1_epi32(-GGL_MXFP4_BIAS);
+    for (int64_t g = 0; g < n / (BATCH * BLOCK); g++, scales += BATCH, sums += BATCH, x += BATCH * BLOCK) {
+        for (int k = 0; k < 4; k++) { /* lanes of 128 bits are halves of blocks, two blocks a vector */
+            __m512i first = _mm512_loadu_si512(x + 4 * k * BLOCK), second = _mm512_loadu_si512(x + (4 * k + 2) * BLOCK);
+            batches[g].low[k] = _mm512_shuffle_i64x2(first, second, 0x88);
+            batches[g].high[k] = _mm512_shuffle_i64x2(first, second, 0xdd);
         }
-        for (int b = 0; b < BATCH; b++) {
-            scale[place_of(b)] = scales[b];
-            correction[place_of(b)] = -GGL_MXFP4_BIAS * sums[b];
-        }
-        batches[g].scale = _mm512_loadu_ps(scale);
-        batches[g].correction = _mm512_loadu_si512(correction);
+        batches[g].scale = _mm512_permutexvar_ps(by_place, _mm512_loadu_ps(scales));
+        batches[g].correction = _mm512_mullo_epi32(_mm512_permutexvar_epi32(by_place, _mm512_loadu_si512(sums)), minus_bias);
     }
 }
 
@@ -66,17 +54,18 @@ struct lookups {
     __m512i scales;   /* of blocks 4k .. 4k + 3 in the upper bytes of words 4q + k, in the 128 bytes from 0 or 128 */
 };
 
-static struct lookups make_lookups(void)
+static inline struct lookups make_lookups(void)
 {
-    uint8_t codes[64], scales[64] = {0};
+    const __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi8(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16));
+    const __m512i lanes = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+    const __m512i every_byte = _mm512_set1_epi64(0x0101010101010101);
+    const __m512i first = _mm512_add_epi8(bytes, _mm512_mullo_epi64(lanes, _mm512_slli_epi64(every_byte, 4)));
     struct lookups t;
     t.weights = _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
-    for (int k = 0; k < 4; k++) {
-        for (int i = 0; i < 64; i++) codes[i] = (uint8_t)((4 * k + i / 16) * BLOCK_BYTES + 1 + i % 16 - 64 * k);
-        t.codes[k] = _mm512_loadu_si512(codes);
-    }
-    for (int b = 0; b < BATCH; b++) scales[4 * place_of(b) + 3] = (uint8_t)(b * BLOCK_BYTES % 128);
-    t.scales = _mm512_loadu_si512(scales);
+    const __m512i blocks = _mm512_add_epi8(first, _mm512_mullo_epi64(lanes, every_byte)); /* 17 bytes apart */
+    for (int k = 0; k < 4; k++) t.codes[k] = _mm512_add_epi8(blocks, _mm512_set1_epi8((char)((BLOCK_BYTES * 4 - 64) * k)));
+    t.scales = _mm512_slli_epi32(_mm512_and_si512(_mm512_mullo_epi32(blocks_by_place(), _mm512_set1_epi32(BLOCK_BYTES)),
+                                                  _mm512_set1_epi32(127)), 24);
     return t;
 }
 
