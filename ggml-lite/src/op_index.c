@@ -55,8 +55,8 @@ struct select_scratch {
     uint8_t *panels;  /* the token's queries: one X8 panel for 16 heads */
     float *weights;   /* [panels * 16], zero beyond the last head */
     bool has_panels, has_scan;
-    int8_t *values;   /* the token's queries for scans: values, scales, biased */
-    float *scales;
+    int8_t *values;   /* the token's queries for scans: values, gains, biased */
+    float *gains;
     int32_t *biased;
     int8_t *keys;     /* [KEYS] unpacked */
     float *products;  /* [KEYS][16 * panels] */
@@ -100,7 +100,7 @@ static uint64_t carve(const struct ggl_node *node, uint8_t *base, struct select_
         s->panels = base + p;
         s->weights = (float *)(void *)(base + w);
         s->values = (int8_t *)(base + v);
-        s->scales = (float *)(void *)(base + vs);
+        s->gains = (float *)(void *)(base + vs);
         s->biased = (int32_t *)(void *)(base + vb);
         s->keys = (int8_t *)(base + k);
         s->products = (float *)(void *)(base + y);
@@ -127,11 +127,13 @@ static bool prepare_scan(const struct ggl_node *node, const struct ggl_run *run,
 {
     if (run->k->index_scan == ggl_index_scan_ref || node->p.index.format.n_dim != GGL_INDEX_SCAN_DIM) return false;
     memset(s->values, 0, (size_t)n_panels(node) * LANES * GGL_INDEX_SCAN_DIM);
-    memset(s->scales, 0, (size_t)n_panels(node) * LANES * 4);
+    memset(s->gains, 0, (size_t)n_panels(node) * LANES * 4);
     memset(s->biased, 0, (size_t)n_panels(node) * LANES * 4);
     for (int h = 0; h < node->p.index.heads; h++) {
         int8_t values[GGL_INDEX_SCAN_DIM], *to = s->values + h / LANES * LANES * GGL_INDEX_SCAN_DIM + h % LANES * 4;
-        if (!ggl_index_level(query_row(node, t, h), values, &s->scales[h])) return false;
+        float scale;
+        if (!ggl_index_level(query_row(node, t, h), values, &scale) || !ggl_index_weight_is_sane(s->weights[h])) return false;
+        s->gains[h] = s->weights[h] * scale;
         for (int i = 0; i < GGL_INDEX_SCAN_DIM; i += 4) memcpy(to + i / 4 * 64, values + i, 4);
         for (int i = 0; i < GGL_INDEX_SCAN_DIM; i++) s->biased[h] -= GGL_INDEX_SCAN_BIAS * values[i];
     }
@@ -172,7 +174,7 @@ static void prepare(const struct ggl_node *node, const struct ggl_run *run, int6
 
 static bool scan_keys(const struct ggl_node *node, const struct ggl_run *run, int64_t first, int n, struct select_scratch *s)
 {
-    const struct ggl_index_scan scan = {(int)n_panels(node), s->values, s->scales, s->biased, s->weights};
+    const struct ggl_index_scan scan = {(int)n_panels(node), s->values, s->biased, s->gains};
     const uint8_t *rows[KEYS];
     for (int i = 0; i < n; i++) rows[i] = ggl_list_row(node->p.index.keys, first + i);
     return run->k->index_scan(&scan, rows, n, s->scores);

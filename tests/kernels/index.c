@@ -71,7 +71,7 @@ static void check_index_combine(ck_kernel *kernel, int64_t length)
 /* A row of 128 codes whose exponents lie within `range`. */
 static uint8_t *fill_scan_row(uint8_t *row, int range)
 {
-    int least = 72 + (int)ck_next((uint32_t)(170 - 72 - range + 1));
+    int least = 100 + (int)ck_next((uint32_t)(150 - 100 - range + 1));
     for (int i = 0; i < 64; i++) row[i] = (uint8_t)ck_next(256);
     for (int i = 64; i < 68; i++) row[i] = (uint8_t)(least + (int)ck_next((uint32_t)range + 1));
     return row;
@@ -101,30 +101,34 @@ static float by_blocks(uint8_t (*heads)[68], int n_heads, const float *weights, 
 
 static void check_index_scan(ck_kernel *kernel, int64_t length)
 {
-    int n = 1 + (int)(length % 9), panels = 1 + (int)ck_next(9), n_heads = panels * GGL_LANES - (int)ck_next(GGL_LANES);
+    int n = 1 + (int)(length % 37), panels = 1 + (int)ck_next(9), n_heads = panels * GGL_LANES - (int)ck_next(GGL_LANES);
     int8_t *values = ck_bytes((uint64_t)panels * GGL_LANES * 128, 64), level[128];
-    float *scales = ck_f32(panels * GGL_LANES), *weights = ck_random(panels * GGL_LANES), *score = ck_f32(n);
+    float scale, *gains = ck_f32(panels * GGL_LANES), *weights = ck_random(panels * GGL_LANES), *score = ck_f32(n);
     int32_t *biased = ck_bytes((uint64_t)panels * GGL_LANES * 4, 0);
     static uint8_t heads[9 * GGL_LANES][68];
-    const uint8_t *keys[9];
+    const uint8_t *keys[37];
     memset(values, 0, (size_t)panels * GGL_LANES * 128);
     for (int h = 0; h < panels * GGL_LANES; h++) {
-        scales[h] = 0;
+        gains[h] = 0;
         biased[h] = 0;
         if (h >= n_heads) continue;
         fill_scan_row(heads[h], 3);
-        if (!ggl_index_level(heads[h], level, &scales[h])) ck_fail("head %d has no values", h);
+        if (!ggl_index_level(heads[h], level, &scale)) ck_fail("head %d has no values", h);
+        if (ck_next(9) == 0) weights[h] = (ck_next(2) ? 0x1p-40f : -0x1p40f) * (ck_next(2) ? 1 : 0);
+        if (!ggl_index_weight_is_sane(weights[h])) weights[h] = 1;
+        gains[h] = weights[h] * scale;
         for (int i = 0; i < 128; i++) {
             values[(h / 16 * 32 + i / 4) * 64 + h % 16 * 4 + i % 4] = level[i];
             biased[h] -= GGL_INDEX_SCAN_BIAS * level[i];
         }
     }
-    for (int i = 0; i < n; i++) keys[i] = fill_scan_row(ck_bytes(68, 0), (int)ck_next(4));
-    const struct ggl_index_scan q = {panels, values, scales, biased, weights};
+    uint8_t *rows = ck_bytes(68 * (uint64_t)n, 0);
+    for (int i = 0; i < n; i++) keys[i] = fill_scan_row(rows + 68 * i, (int)ck_next(4));
+    const struct ggl_index_scan q = {panels, values, biased, gains};
     if (!((ggl_index_scan_fn *)kernel)(&q, keys, n, score)) ck_fail("refused");
     for (int i = 0; i < n; i++) ck_same("score", i, score[i], by_blocks(heads, n_heads, weights, panels, keys[i]));
     uint8_t *odd = fill_scan_row(ck_bytes(68, 0), 0); /* and a key that has no such values, in any place */
-    static const uint8_t refused[][4] = {{100, 104, 100, 100}, {100, 100, 96, 100}, {71, 72, 72, 72}, {170, 170, 170, 171}, {255, 255, 255, 255}, {0, 0, 0, 0}};
+    static const uint8_t refused[][4] = {{120, 124, 120, 120}, {120, 120, 116, 120}, {99, 100, 100, 100}, {150, 150, 150, 151}, {255, 255, 255, 255}, {0, 0, 0, 0}};
     memcpy(odd + 64, refused[ck_next(6)], 4);
     keys[ck_next((uint32_t)n)] = odd;
     if (((ggl_index_scan_fn *)kernel)(&q, keys, n, score)) ck_fail("not refused");

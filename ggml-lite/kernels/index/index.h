@@ -24,7 +24,9 @@ typedef void ggl_index_combine_fn(const float *products, int64_t stride, const f
 /*
  * Scans: rows of 128 inputs whose four scales lie within a factor of 8, as integers of one scale.  A head's product is
  * then one integer dot product, below 2^21 and so exact as a float, as are the partial sums of the products by blocks
- * that index_unpack leads to: both ways give the same bits.
+ * that index_unpack leads to.  Scales are powers of two, so that it does not matter either when they are multiplied with:
+ * a head's belongs to its weight here (gains), a key's to its score.  So both ways give the same bits, as long as nothing
+ * comes near the ends of floats, for which there are limits to scales and weights.
  *
  * A row's values lie in the order of scans: element 32 q + 16 h + i at 64 h + 16 q + i.
  */
@@ -34,9 +36,8 @@ typedef void ggl_index_combine_fn(const float *products, int64_t stride, const f
 struct ggl_index_scan {
     int n_panels;           /* of 16 heads */
     const int8_t *values;   /* [n_panels][32][16][4]: four neighbouring values of each head */
-    const float *scales;    /* [16 n_panels], powers of two */
     const int32_t *biased;  /* [16 n_panels] -GGL_INDEX_SCAN_BIAS times the sum of the values */
-    const float *weights;   /* [16 n_panels] */
+    const float *gains;     /* [16 n_panels] weights times scales of the heads */
 };
 
 /* The least of a row's four exponents; -1: too far apart, or so that products of scales come near the ends of floats. */
@@ -47,7 +48,14 @@ static inline int ggl_index_least(const uint8_t e[4])
         least = e[q] < least ? e[q] : least;
         most = e[q] > most ? e[q] : most;
     }
-    return most - least > 3 || least < 72 || most > 170 ? -1 : least;
+    return most - least > 3 || least < 100 || most > 150 ? -1 : least;
+}
+
+/* Whether scans may have a head of this weight. */
+static inline bool ggl_index_weight_is_sane(float weight)
+{
+    float size = weight < 0 ? -weight : weight;
+    return size == 0 || (size >= 0x1p-40f && size <= 0x1p40f);
 }
 
 /* A row as 128 values (multiples of *scale, at most 96); false: its scales are too different, or not sane. */

@@ -65,10 +65,10 @@ bool ggl_index_scan_ref(const struct ggl_index_scan *q, const uint8_t *const *ro
             const int8_t *v = q->values + h / GGL_LANES * GGL_LANES * GGL_INDEX_SCAN_DIM + h % GGL_LANES * 4;
             int32_t dot = q->biased[h];
             for (int d = 0; d < GGL_INDEX_SCAN_DIM; d++) dot += (key[d] + GGL_INDEX_SCAN_BIAS) * v[d / 4 * 64 + d % 4];
-            float y = (float)dot * (q->scales[h] * scale);
-            lane[h % GGL_LANES] += q->weights[h] * (y > 0 ? y : 0);
+            float y = q->gains[h] * (float)(dot > 0 ? dot : 0);
+            lane[h % GGL_LANES] += y;
         }
-        score[i] = add_lanes(lane);
+        score[i] = add_lanes(lane) * scale;
     }
     return true;
 }

@@ -1,6 +1,6 @@
 /*
  * AVX-512 with VNNI: four keys by four panels of heads, each key's four bytes broadcast, sums in registers over all 128
- * inputs.  Scaling and combining then come once a head and key.
+ * inputs.  Weighing then comes once a head and key.
  */
 #include "kernels/kernels.h"
 
@@ -9,11 +9,11 @@
 
 #include "kernels/math/x86_avx512.h"
 
-enum { KEYS = 4, PANELS = 4, DIM = GGL_INDEX_SCAN_DIM, PANEL_BYTES = GGL_LANES * DIM };
+enum { KEYS = 4, AHEAD = 16, PANELS = 4, DIM = GGL_INDEX_SCAN_DIM, PANEL_BYTES = GGL_LANES * DIM };
 
-struct keys {
-    _Alignas(64) uint8_t values[KEYS][DIM]; /* biased */
-    float scale[KEYS];
+struct keys { /* unpacked some time before they are read in pieces of four bytes, which would have to wait */
+    _Alignas(64) uint8_t values[AHEAD][DIM]; /* biased */
+    float scale[AHEAD];
 };
 
 /* 96 + (twice a code's value << row) */
@@ -54,9 +54,9 @@ static inline __m512i broadcast4(const uint8_t *p)
     return _mm512_set1_epi32(v);
 }
 
-/* lane[k] += the heads of panels [first, first + n_panels). */
+/* lane[k] += the heads of panels [first, first + n_panels), for keys that follow each other. */
 static inline __attribute__((always_inline)) void add_panels(const struct ggl_index_scan *q, int first, const int n_panels,
-                                                             const struct keys *keys, const int n, __m512 lane[KEYS])
+                                                             const uint8_t *keys, const int n, __m512 lane[KEYS])
 {
     const int8_t *values = q->values + first * PANEL_BYTES;
     __m512i dot[KEYS][PANELS];
@@ -66,43 +66,40 @@ static inline __attribute__((always_inline)) void add_panels(const struct ggl_in
         __m512i v[PANELS];
         for (int p = 0; p < n_panels; p++) v[p] = _mm512_loadu_si512(values + p * PANEL_BYTES);
         for (int k = 0; k < n; k++) {
-            __m512i key = broadcast4(keys->values[k] + 4 * j);
+            __m512i key = broadcast4(keys + k * DIM + 4 * j);
             for (int p = 0; p < n_panels; p++) dot[k][p] = _mm512_dpbusd_epi32(dot[k][p], key, v[p]);
         }
     }
-    for (int k = 0; k < n; k++) {
-        for (int p = 0; p < n_panels; p++) {
-            int at = (first + p) * GGL_LANES;
-            __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(q->scales + at), _mm512_set1_ps(keys->scale[k]));
-            __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[k][p]), scale);
-            y = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), y);
-            lane[k] = _mm512_add_ps(lane[k], _mm512_mul_ps(_mm512_loadu_ps(q->weights + at), y));
+    for (int p = 0; p < n_panels; p++) {
+        __m512 gain = _mm512_loadu_ps(q->gains + (first + p) * GGL_LANES);
+        for (int k = 0; k < n; k++) {
+            __m512 y = _mm512_cvtepi32_ps(_mm512_max_epi32(dot[k][p], _mm512_setzero_si512()));
+            lane[k] = _mm512_add_ps(lane[k], _mm512_mul_ps(gain, y));
         }
     }
 }
 
-static inline __attribute__((always_inline)) bool scan(const struct ggl_index_scan *q, const uint8_t *const *rows, const int n,
+/* Keys [at, at + n) of those that are unpacked. */
+static inline __attribute__((always_inline)) void scan(const struct ggl_index_scan *q, const struct keys *keys, int at, const int n,
                                                        float *score)
 {
-    struct keys keys;
     __m512 lane[KEYS];
     int p = 0;
-    for (int k = 0; k < n; k++) {
-        if (!unpack(rows[k], &keys, k)) return false;
-        lane[k] = _mm512_setzero_ps();
-    }
-    for (; p + PANELS <= q->n_panels; p += PANELS) add_panels(q, p, PANELS, &keys, n, lane);
-    for (; p < q->n_panels; p++) add_panels(q, p, 1, &keys, n, lane);
-    for (int k = 0; k < n; k++) score[k] = ggl_add_lanes16(lane[k]);
-    return true;
+    for (int k = 0; k < n; k++) lane[k] = _mm512_setzero_ps();
+    for (; p + PANELS <= q->n_panels; p += PANELS) add_panels(q, p, PANELS, keys->values[at], n, lane);
+    for (; p < q->n_panels; p++) add_panels(q, p, 1, keys->values[at], n, lane);
+    for (int k = 0; k < n; k++) score[at + k] = ggl_add_lanes16(lane[k]) * keys->scale[at + k];
 }
 
 bool ggl_index_scan_avx512(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
 {
-    int i = 0;
-    for (; i + KEYS <= n; i += KEYS)
-        if (!scan(q, rows + i, KEYS, score + i)) return false;
-    for (; i < n; i++)
-        if (!scan(q, rows + i, 1, score + i)) return false;
+    struct keys keys;
+    for (; n > 0; n -= AHEAD, rows += AHEAD, score += AHEAD) {
+        int count = n < AHEAD ? n : AHEAD, i = 0;
+        for (int k = 0; k < count; k++)
+            if (!unpack(rows[k], &keys, k)) return false;
+        for (; i + KEYS <= count; i += KEYS) scan(q, &keys, i, KEYS, score);
+        for (; i < count; i++) scan(q, &keys, i, 1, score);
+    }
     return true;
 }
