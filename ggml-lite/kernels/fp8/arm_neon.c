@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernels/fp8/flags.h"
+#include "kernels/math/arm_neon.h"
 
 enum { TOKENS = 4, QUADS = GGL_FP8_ROWS / 4 };
 
@@ -62,20 +63,6 @@ static inline __attribute__((always_inline)) void run_quads(const uint8_t *panel
     }
 }
 
-static void load_rows(const float *y, int n_rows, float32x4_t sum[QUADS])
-{
-    float all[GGL_FP8_ROWS] = {0};
-    memcpy(all, y, (size_t)n_rows * 4);
-    for (int q = 0; q < QUADS; q++) sum[q] = vld1q_f32(all + 4 * q);
-}
-
-static void store_rows(float *y, const float32x4_t sum[QUADS], int n_rows)
-{
-    float all[GGL_FP8_ROWS];
-    for (int q = 0; q < QUADS; q++) vst1q_f32(all + 4 * q, sum[q]);
-    memcpy(y, all, (size_t)n_rows * 4);
-}
-
 void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                       int64_t y_stride, int n_rows, bool more)
 {
@@ -85,7 +72,7 @@ void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_
         int64_t left = n_tokens - k;
         int count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
         float32x4_t sum[TOKENS][QUADS];
-        for (int i = 0; i < count; i++) load_rows(y + (k + i) * y_stride, old, sum[i]);
+        for (int i = 0; i < count; i++) ggl_load_rows(y + (k + i) * y_stride, old, sum[i]);
         if (count == 4) { /* half the rows: the sums of all would not fit into the registers */
             run_quads(panel, n, v, x_stride, 4, 0, QUADS / 2, sum);
             run_quads(panel, n, v, x_stride, 4, QUADS / 2, QUADS / 2, sum);
@@ -94,7 +81,7 @@ void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_
         } else {
             run_quads(panel, n, v, x_stride, 1, 0, QUADS, sum);
         }
-        for (int i = 0; i < count; i++) store_rows(y + (k + i) * y_stride, sum[i], n_rows);
+        for (int i = 0; i < count; i++) ggl_store_rows(y + (k + i) * y_stride, n_rows, sum[i]);
         k += count;
     }
     ggl_fp8_spoil(panel, n, n_tokens, y, y_stride, n_rows);

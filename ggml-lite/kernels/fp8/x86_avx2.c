@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kernels/fp8/flags.h"
+#include "kernels/math/x86_avx2.h"
 
 enum {
     ROWS = GGL_FP8_ROWS,
@@ -140,22 +141,6 @@ static inline int64_t end_of_tile(int64_t i, int64_t n)
     return i + TILE < n ? i + TILE : n;
 }
 
-static void load_rows(const float *y, int n_rows, __m256 sum[2])
-{
-    float all[ROWS] = {0};
-    memcpy(all, y, (size_t)n_rows * 4);
-    sum[0] = _mm256_loadu_ps(all);
-    sum[1] = _mm256_loadu_ps(all + 8);
-}
-
-static void store_rows(float *y, __m256 sum[2], int n_rows)
-{
-    float all[ROWS];
-    _mm256_storeu_ps(all, sum[0]);
-    _mm256_storeu_ps(all + 8, sum[1]);
-    memcpy(y, all, (size_t)n_rows * 4);
-}
-
 /* Decoding runs ahead of multiplying, so that the stores are done when their halves are loaded. */
 static inline __attribute__((always_inline)) void run_few(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride,
                                                           const int count, __m256 sum[][2])
@@ -222,12 +207,12 @@ void ggl_fp8_mul_avx2(const uint8_t *panel, int64_t n, const uint16_t *x, int64_
         int64_t left = n_tokens - k;
         int count = left < CHUNK ? (int)left : CHUNK;
         __m256 sum[CHUNK][2];
-        for (int i = 0; i < count; i++) load_rows(y + (k + i) * y_stride, old, sum[i]);
+        for (int i = 0; i < count; i++) ggl_load_rows(y + (k + i) * y_stride, old, sum[i]);
         if (count > FEW) run_many(panel, n, v, x_stride, count, sum);
         else if (count == 3) run_few(panel, n, v, x_stride, 3, sum);
         else if (count == 2) run_few(panel, n, v, x_stride, 2, sum);
         else run_few(panel, n, v, x_stride, 1, sum);
-        for (int i = 0; i < count; i++) store_rows(y + (k + i) * y_stride, sum[i], n_rows);
+        for (int i = 0; i < count; i++) ggl_store_rows(y + (k + i) * y_stride, n_rows, sum[i]);
         k += count;
     }
     ggl_fp8_spoil(panel, n, n_tokens, y, y_stride, n_rows);

@@ -8,7 +8,7 @@
  * which is declared here: dot[t][q] are the sums over a part of 32 inputs (number `at` of the row) for the four rows
  * from codes + 16q on.  A half of the 16 rows goes through a block at a time, so that the sums stay in registers.
  */
-#include <arm_neon.h>
+#include "kernels/math/arm_neon.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -154,20 +154,6 @@ static run_fn *choose(const struct ggl_kquant_format *f)
     return f->mins ? run_4_2_min : run_4_2;
 }
 
-static void load_rows(const float *y, int n_rows, float32x4_t sum[4])
-{
-    float all[GGL_KQUANT_ROWS] = {0};
-    memcpy(all, y, (size_t)n_rows * 4);
-    for (int q = 0; q < 4; q++) sum[q] = vld1q_f32(all + 4 * q);
-}
-
-static void store_rows(float *y, const float32x4_t sum[4], int n_rows)
-{
-    float all[GGL_KQUANT_ROWS];
-    for (int q = 0; q < 4; q++) vst1q_f32(all + 4 * q, sum[q]);
-    memcpy(y, all, (size_t)n_rows * 4);
-}
-
 static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x,
                     float *y, int64_t y_stride, int n_rows)
 {
@@ -179,10 +165,10 @@ static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_
         count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
         for (int64_t i = 0; i < count; i++) {
             v[i] = ggl_act_q8_row(x, t + i);
-            load_rows(y + i * y_stride, old, sum[i]);
+            ggl_load_rows(y + i * y_stride, old, sum[i]);
         }
         run(f, panel, n / GGL_KQUANT_BLOCK, v, (int)count, sum);
-        for (int64_t i = 0; i < count; i++) store_rows(y + i * y_stride, sum[i], n_rows);
+        for (int64_t i = 0; i < count; i++) ggl_store_rows(y + i * y_stride, n_rows, sum[i]);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "kernels/kquant/x86_expand.h"
+#include "kernels/math/x86_avx2.h"
 
 enum { TOKENS = 4 };
 
@@ -177,22 +178,6 @@ static run_fn *choose(const struct ggl_kquant_format *f)
     return f->mins ? run_4_2_min : run_4_2;
 }
 
-static void load_rows(const float *y, int n_rows, __m256 sum[2])
-{
-    float all[GGL_KQUANT_ROWS] = {0};
-    memcpy(all, y, (size_t)n_rows * 4);
-    sum[0] = _mm256_loadu_ps(all);
-    sum[1] = _mm256_loadu_ps(all + 8);
-}
-
-static void store_rows(float *y, const __m256 sum[2], int n_rows)
-{
-    float all[16];
-    _mm256_storeu_ps(all, sum[0]);
-    _mm256_storeu_ps(all + 8, sum[1]);
-    memcpy(y, all, (size_t)n_rows * 4);
-}
-
 static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x,
                     float *y, int64_t y_stride, int n_rows)
 {
@@ -204,10 +189,10 @@ static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_
         count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
         for (int64_t i = 0; i < count; i++) {
             v[i] = ggl_act_q8_row(x, t + i);
-            load_rows(y + i * y_stride, old, sum[i]);
+            ggl_load_rows(y + i * y_stride, old, sum[i]);
         }
         run(f, panel, n / GGL_KQUANT_BLOCK, v, (int)count, sum);
-        for (int64_t i = 0; i < count; i++) store_rows(y + i * y_stride, sum[i], n_rows);
+        for (int64_t i = 0; i < count; i++) ggl_store_rows(y + i * y_stride, n_rows, sum[i]);
     }
 }
 

@@ -3,6 +3,7 @@
 #define GGL_KERNEL_MATH_ARM_NEON_H
 
 #include <arm_neon.h>
+#include <string.h>
 
 static inline float32x4_t ggl_exp4(float32x4_t x)
 {
@@ -33,6 +34,21 @@ static inline float ggl_add_lanes16(const float32x4_t acc[4])
     float32x4_t v = vaddq_f32(vaddq_f32(acc[0], acc[2]), vaddq_f32(acc[1], acc[3]));
     float32x2_t w = vadd_f32(vget_low_f32(v), vget_high_f32(v));
     return vget_lane_f32(w, 0) + vget_lane_f32(w, 1);
+}
+
+/* Sixteen rows' results, of which the first n are in memory; the others are zero, and are not stored. */
+static inline void ggl_load_rows(const float *y, int n, float32x4_t rows[4])
+{
+    float all[16] = {0};
+    memcpy(all, y, (size_t)n * 4);
+    for (int q = 0; q < 4; q++) rows[q] = vld1q_f32(all + 4 * q);
+}
+
+static inline void ggl_store_rows(float *y, int n, const float32x4_t rows[4])
+{
+    float all[16];
+    for (int q = 0; q < 4; q++) vst1q_f32(all + 4 * q, rows[q]);
+    memcpy(y, all, (size_t)n * 4);
 }
 
 #endif

@@ -3,6 +3,7 @@
 #define GGL_KERNEL_MATH_X86_AVX2_H
 
 #include <immintrin.h>
+#include <string.h>
 
 static inline __m256 ggl_exp8(__m256 x)
 {
@@ -36,6 +37,23 @@ static inline float ggl_add_lanes8x2(__m256 low, __m256 high)
     __m128 v4 = _mm_add_ps(_mm256_castps256_ps128(v8), _mm256_extractf128_ps(v8, 1));
     __m128 v2 = _mm_add_ps(v4, _mm_movehl_ps(v4, v4));
     return _mm_cvtss_f32(_mm_add_ss(v2, _mm_movehdup_ps(v2)));
+}
+
+/* Sixteen rows' results, of which the first n are in memory; the others are zero, and are not stored. */
+static inline void ggl_load_rows(const float *y, int n, __m256 rows[2])
+{
+    float all[16] = {0};
+    memcpy(all, y, (size_t)n * 4);
+    rows[0] = _mm256_loadu_ps(all);
+    rows[1] = _mm256_loadu_ps(all + 8);
+}
+
+static inline void ggl_store_rows(float *y, int n, const __m256 rows[2])
+{
+    float all[16];
+    _mm256_storeu_ps(all, rows[0]);
+    _mm256_storeu_ps(all + 8, rows[1]);
+    memcpy(y, all, (size_t)n * 4);
 }
 
 #endif

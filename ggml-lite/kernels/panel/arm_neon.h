@@ -2,8 +2,9 @@
 #ifndef GGL_KERNEL_PANEL_ARM_NEON_H
 #define GGL_KERNEL_PANEL_ARM_NEON_H
 
-#include <arm_neon.h>
 #include <string.h>
+
+#include "kernels/math/arm_neon.h"
 
 /* Inlined, so that the constants among the arguments (kind, tokens) leave straight code. */
 #define GGL_PANEL_INLINE static inline __attribute__((always_inline))
@@ -50,21 +51,6 @@ GGL_PANEL_INLINE float32x4_t ggl_panel_scales(const enum ggl_panel_kind kind, co
 GGL_PANEL_INLINE float32x4_t ggl_panel_add(float32x4_t sum, int32x4_t dot, float32x4_t scale, float token_scale)
 {
     return vaddq_f32(sum, vmulq_f32(vcvtq_f32_s32(dot), vmulq_n_f32(scale, token_scale)));
-}
-
-/* What rows 0 .. n_rows - 1 had so far; the others are zero. */
-GGL_PANEL_INLINE void ggl_panel_load(const float *y, float32x4_t sum[GGL_PANEL_QUADS], int n_rows)
-{
-    float all[GGL_PANEL_ROWS] = {0};
-    memcpy(all, y, (size_t)n_rows * 4);
-    for (int q = 0; q < GGL_PANEL_QUADS; q++) sum[q] = vld1q_f32(all + 4 * q);
-}
-
-GGL_PANEL_INLINE void ggl_panel_store(float *y, const float32x4_t sum[GGL_PANEL_QUADS], int n_rows)
-{
-    float all[GGL_PANEL_ROWS];
-    for (int q = 0; q < GGL_PANEL_QUADS; q++) vst1q_f32(all + 4 * q, sum[q]);
-    memcpy(y, all, (size_t)n_rows * 4);
 }
 
 #endif

@@ -43,9 +43,9 @@ static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int6
         float32x4_t sum[TOKENS][GGL_PANEL_QUADS];
         for (int i = 0; i < count; i++) {
             v[i] = ggl_act_q8_row(x, t + i);
-            ggl_panel_load(y + i * y_stride, sum[i], old);
+            ggl_load_rows(y + i * y_stride, old, sum[i]);
         }
         dispatch(f, panel, n / GGL_PANEL_BLOCK, v, count / UNIT, sum);
-        for (int i = 0; i < count; i++) ggl_panel_store(y + i * y_stride, sum[i], n_rows);
+        for (int i = 0; i < count; i++) ggl_store_rows(y + i * y_stride, n_rows, sum[i]);
     }
 }

@@ -8,6 +8,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/math/x86_avx2.h"
+
 enum { TOKENS = 4 };
 
 typedef struct ggl_act_q8_row tile[TOKENS];
@@ -151,22 +153,6 @@ static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int
     }
 }
 
-static void load_rows(const float *y, int n_rows, __m256 sum[2])
-{
-    float all[GGL_PANEL_ROWS] = {0};
-    memcpy(all, y, (size_t)n_rows * 4);
-    sum[0] = _mm256_loadu_ps(all);
-    sum[1] = _mm256_loadu_ps(all + 8);
-}
-
-static void store_rows(float *y, const __m256 sum[2], int n_rows)
-{
-    float all[GGL_PANEL_ROWS];
-    _mm256_storeu_ps(all, sum[0]);
-    _mm256_storeu_ps(all + 8, sum[1]);
-    memcpy(y, all, (size_t)n_rows * 4);
-}
-
 static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
                     int64_t y_stride, int n_rows)
 {
@@ -177,10 +163,10 @@ static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int6
         __m256 sum[TOKENS][2];
         for (int i = 0; i < count; i++) {
             v[i] = ggl_act_q8_row(x, t + i);
-            load_rows(y + i * y_stride, old, sum[i]);
+            ggl_load_rows(y + i * y_stride, old, sum[i]);
         }
         dispatch(f, panel, n / GGL_PANEL_BLOCK, v, count, sum);
-        for (int i = 0; i < count; i++) store_rows(y + i * y_stride, sum[i], n_rows);
+        for (int i = 0; i < count; i++) ggl_store_rows(y + i * y_stride, n_rows, sum[i]);
     }
 }
 
