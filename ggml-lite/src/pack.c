@@ -171,18 +171,14 @@ static bool allocate(struct ggl_packed *p, bool has_row_scales, const struct ggl
     return p->data != NULL;
 }
 
-static enum ggl_status no_memory(const struct ggl_packed *p, struct ggl_error *err)
+/* Parts, groups and memory for what choose() chose. */
+static bool lay_out(struct ggl_packed *p, const struct ggl_tensor *w, const struct ggl_team *team)
 {
-    return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no memory to pack it", p->name);
-}
-
-/* What needs no memory of its own. */
-static enum ggl_status keep(const struct ggl_packed *form, struct ggl_packed **out, struct ggl_error *err)
-{
-    *out = malloc(sizeof(**out));
-    if (!*out) return no_memory(form, err);
-    **out = *form;
-    return GGL_OK;
+    p->part = inputs_of_part(p);
+    p->group = panels_of_group(p->n_panels, ggl_team_size(team));
+    p->n_groups = (p->n_panels + p->group - 1) / p->group;
+    for (int64_t i = 0; i < p->n_in; i += p->part) p->panel_bytes += ggl_packed_part_bytes(p, ggl_packed_inputs(p, i));
+    return allocate(p, w->type == GGL_TYPE_INT4, team);
 }
 
 enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, struct ggl_packed **out, struct ggl_error *err)
@@ -190,20 +186,18 @@ enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, stru
     struct ggl_packed form = {.n_in = w->ne[0], .n_out = w->ne[1]};
     *out = NULL;
     if (!choose(w, &form)) return GGL_OK;
-    form.n_panels = (form.n_out + ROWS - 1) / ROWS;
+    form.n_panels = form.n_groups = (form.n_out + ROWS - 1) / ROWS;
     memcpy(form.name, w->name, sizeof(form.name));
-    form.n_groups = form.n_panels;
-    if (form.rows) return keep(&form, out, err);
-    form.part = inputs_of_part(&form);
-    form.group = panels_of_group(form.n_panels, ggl_team_size(team));
-    form.n_groups = (form.n_panels + form.group - 1) / form.group;
-    for (int64_t i = 0; i < form.n_in; i += form.part) form.panel_bytes += ggl_packed_part_bytes(&form, ggl_packed_inputs(&form, i));
     struct ggl_packed *p = malloc(sizeof(*p));
-    if (!p || !allocate(&form, w->type == GGL_TYPE_INT4, team)) {
+    if (!p || (!form.rows && !lay_out(&form, w, team))) {
         free(p);
-        return no_memory(&form, err);
+        return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no memory to pack it", w->name);
     }
     *p = form;
+    if (form.rows) {
+        *out = p;
+        return GGL_OK;
+    }
     struct job job = {.p = p, .w = w};
     ggl_kernels_pick(&job.k, ggl_cpu_isa());
     enum ggl_status s = ggl_team_run(team, pack_share, &job, err);

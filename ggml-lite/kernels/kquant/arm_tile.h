@@ -101,7 +101,7 @@ INLINE void run_block(const struct shape shape, struct values values, const uint
 }
 
 INLINE void run_tile(const struct ggl_kquant_format *f, const struct shape shape, const uint8_t *panel, int64_t n_blocks,
-                     const tile x, const int n, float32x4_t y[TOKENS][4])
+                     const tile x, const int n, ggl_rows y[TOKENS])
 {
     const int8x16_t bias = vreinterpretq_s8_u8(vdupq_n_u8(f->bias));
     const struct values values = {shape.bits == 6 ? bias : vsubq_s8(vreinterpretq_s8_u8(vld1q_u8(f->table)), bias)};
@@ -125,7 +125,7 @@ INLINE void run_tile(const struct ggl_kquant_format *f, const struct shape shape
 /* One function a shape: tiles of 1, 2 and 4 tokens. */
 #define RUN(name, ...)                                                                                                 \
     static void run_##name(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, \
-                           int n, float32x4_t y[TOKENS][4])                                                            \
+                           int n, ggl_rows y[TOKENS])                                                            \
     {                                                                                                                  \
         const struct shape shape = {__VA_ARGS__};                                                                      \
         if (n == 1) run_tile(f, shape, panel, n_blocks, x, 1, y);                                                      \
@@ -144,7 +144,7 @@ RUN(6_each, 6, 1, false, true)
 RUN(6_each_min, 6, 1, true, true)
 
 typedef void run_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
-                    float32x4_t y[TOKENS][4]);
+                    ggl_rows y[TOKENS]);
 
 static run_fn *choose(const struct ggl_kquant_format *f)
 {
@@ -154,28 +154,4 @@ static run_fn *choose(const struct ggl_kquant_format *f)
     return f->mins ? run_4_2_min : run_4_2;
 }
 
-static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x,
-                    float *y, int64_t y_stride, int n_rows)
-{
-    int old = x->begin ? n_rows : 0;
-    for (int64_t t = 0, count; t < x->n_tokens; t += count, y += count * y_stride) {
-        int64_t left = x->n_tokens - t;
-        tile v;
-        float32x4_t sum[TOKENS][4];
-        count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        for (int64_t i = 0; i < count; i++) {
-            v[i] = ggl_act_q8_row(x, t + i);
-            ggl_load_rows(y + i * y_stride, old, sum[i]);
-        }
-        run(f, panel, n / GGL_KQUANT_BLOCK, v, (int)count, sum);
-        for (int64_t i = 0; i < count; i++) ggl_store_rows(y + i * y_stride, n_rows, sum[i]);
-    }
-}
-
-static void mul(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
-                int64_t y_stride, int n_rows)
-{
-    run_fn *run = choose(f);
-    for (int r = 0; r < n_rows; r += GGL_KQUANT_ROWS, panel += ggl_kquant_panel_bytes(f, n))
-        mul_one(f, run, panel, n, x, y + r, y_stride, n_rows - r < GGL_KQUANT_ROWS ? n_rows - r : GGL_KQUANT_ROWS);
-}
+#include "kernels/kquant/tiles.h"

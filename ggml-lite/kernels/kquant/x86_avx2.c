@@ -128,7 +128,7 @@ static inline __attribute__((always_inline)) void run_block(const struct ggl_kqu
 
 static inline __attribute__((always_inline)) void run_tile(const struct ggl_kquant_format *f, const struct shape shape,
                                                            const uint8_t *panel, int64_t n_blocks, const tile x,
-                                                           const int n, __m256 y[TOKENS][2])
+                                                           const int n, ggl_rows y[TOKENS])
 {
     const bool small = shape.bits == 6 || shape.mins; /* 63 and 15: no other format of theirs has more */
     for (int64_t i = 0; i < n_blocks; i++, panel += ggl_kquant_panel_bytes(f, GGL_KQUANT_BLOCK)) {
@@ -148,7 +148,7 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_kqua
 /* One function a shape: tiles of 1, 2 and 4 tokens. */
 #define RUN(name, ...)                                                                                                 \
     static void run_##name(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, \
-                           int n, __m256 y[TOKENS][2])                                                                 \
+                           int n, ggl_rows y[TOKENS])                                                                 \
     {                                                                                                                  \
         const struct shape shape = {__VA_ARGS__};                                                                      \
         if (n == 1) run_tile(f, shape, panel, n_blocks, x, 1, y);                                                      \
@@ -168,7 +168,7 @@ RUN(6_each, 6, 1, false, false, true)
 RUN(6_each_min, 6, 1, true, false, true)
 
 typedef void run_fn(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
-                    __m256 y[TOKENS][2]);
+                    ggl_rows y[TOKENS]);
 
 static run_fn *choose(const struct ggl_kquant_format *f)
 {
@@ -178,30 +178,12 @@ static run_fn *choose(const struct ggl_kquant_format *f)
     return f->mins ? run_4_2_min : run_4_2;
 }
 
-static void mul_one(const struct ggl_kquant_format *f, run_fn *run, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x,
-                    float *y, int64_t y_stride, int n_rows)
-{
-    int old = x->begin ? n_rows : 0;
-    for (int64_t t = 0, count; t < x->n_tokens; t += count, y += count * y_stride) {
-        int64_t left = x->n_tokens - t;
-        tile v;
-        __m256 sum[TOKENS][2];
-        count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        for (int64_t i = 0; i < count; i++) {
-            v[i] = ggl_act_q8_row(x, t + i);
-            ggl_load_rows(y + i * y_stride, old, sum[i]);
-        }
-        run(f, panel, n / GGL_KQUANT_BLOCK, v, (int)count, sum);
-        for (int64_t i = 0; i < count; i++) ggl_store_rows(y + i * y_stride, n_rows, sum[i]);
-    }
-}
+#include "kernels/kquant/tiles.h"
 
 void ggl_kquant_mul_avx2(const struct ggl_kquant_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
                          int64_t y_stride, int n_rows)
 {
-    run_fn *run = choose(f);
-    for (int r = 0; r < n_rows; r += GGL_KQUANT_ROWS, panel += ggl_kquant_panel_bytes(f, n))
-        mul_one(f, run, panel, n, x, y + r, y_stride, n_rows - r < GGL_KQUANT_ROWS ? n_rows - r : GGL_KQUANT_ROWS);
+    mul(f, panel, n, x, y, y_stride, n_rows);
 }
 
 /* ---- expanding */

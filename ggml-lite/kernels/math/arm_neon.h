@@ -37,14 +37,16 @@ static inline float ggl_add_lanes16(const float32x4_t acc[4])
 }
 
 /* Sixteen rows' results, of which the first n are in memory; the others are zero, and are not stored. */
-static inline void ggl_load_rows(const float *y, int n, float32x4_t rows[4])
+typedef float32x4_t ggl_rows[4];
+
+static inline void ggl_load_rows(const float *y, int n, ggl_rows rows)
 {
     float all[16] = {0};
     memcpy(all, y, (size_t)n * 4);
     for (int q = 0; q < 4; q++) rows[q] = vld1q_f32(all + 4 * q);
 }
 
-static inline void ggl_store_rows(float *y, int n, const float32x4_t rows[4])
+static inline void ggl_store_rows(float *y, int n, const ggl_rows rows)
 {
     float all[16];
     for (int q = 0; q < 4; q++) vst1q_f32(all + 4 * q, rows[q]);

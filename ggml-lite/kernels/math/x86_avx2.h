@@ -40,7 +40,9 @@ static inline float ggl_add_lanes8x2(__m256 low, __m256 high)
 }
 
 /* Sixteen rows' results, of which the first n are in memory; the others are zero, and are not stored. */
-static inline void ggl_load_rows(const float *y, int n, __m256 rows[2])
+typedef __m256 ggl_rows[2];
+
+static inline void ggl_load_rows(const float *y, int n, ggl_rows rows)
 {
     float all[16] = {0};
     memcpy(all, y, (size_t)n * 4);
@@ -48,7 +50,7 @@ static inline void ggl_load_rows(const float *y, int n, __m256 rows[2])
     rows[1] = _mm256_loadu_ps(all + 8);
 }
 
-static inline void ggl_store_rows(float *y, int n, const __m256 rows[2])
+static inline void ggl_store_rows(float *y, int n, const ggl_rows rows)
 {
     float all[16];
     _mm256_storeu_ps(all, rows[0]);

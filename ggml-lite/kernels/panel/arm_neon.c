@@ -8,7 +8,7 @@
 #include "kernels/panel/arm_neon.h"
 
 enum { TOKENS = 4, UNIT = 1 };
-#include "kernels/panel/arm_tiles.h"
+#include "kernels/panel/tiles.h"
 
 static inline int8x16_t broadcast4(const int8_t *p)
 {
@@ -49,7 +49,7 @@ GGL_PANEL_INLINE void multiply(const enum ggl_panel_kind kind, const uint8_t *co
 }
 
 GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind, const uint8_t *panel,
-                               int64_t n_blocks, const tile x, const int n, float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
+                               int64_t n_blocks, const tile x, const int n, ggl_rows sum[TOKENS])
 {
     const struct ggl_panel_levels levels = ggl_panel_levels_of(f, kind);
     for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {

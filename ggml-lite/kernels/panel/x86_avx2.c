@@ -10,9 +10,8 @@
 
 #include "kernels/math/x86_avx2.h"
 
-enum { TOKENS = 4 };
-
-typedef struct ggl_act_q8_row tile[TOKENS];
+enum { TOKENS = 4, UNIT = 1 };
+#include "kernels/panel/tiles.h"
 
 static inline __m256i broadcast4(const int8_t *p)
 {
@@ -50,9 +49,9 @@ static inline __attribute__((always_inline)) __m256 load_scales(const enum ggl_p
     return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(e4m3, 7), _mm_set1_epi16((short)0xbf80)));
 }
 
-static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
+static inline __attribute__((always_inline)) void any_tokens(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
                                                            const uint8_t *panel, int64_t n_blocks, const tile x,
-                                                           const int n, __m256 sum[TOKENS][2])
+                                                           const int n, ggl_rows sum[TOKENS])
 {
     const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
     const __m256i table = !has_table ? _mm256_setzero_si256()
@@ -104,7 +103,7 @@ static inline __m256i add_table(__m256i dot, __m256i packed, __m256i table, __m2
 }
 
 static inline __attribute__((always_inline)) void one_token(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
-                                                            const uint8_t *panel, int64_t n_blocks, const tile x, __m256 sum[2])
+                                                            const uint8_t *panel, int64_t n_blocks, const tile x, ggl_rows sum)
 {
     const __m256i table = _mm256_sub_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)),
                                           _mm256_set1_epi8((char)f->bias));
@@ -129,45 +128,13 @@ static inline __attribute__((always_inline)) void one_token(const struct ggl_pan
     }
 }
 
-#define CASES(kind)                                                                                                    \
-    switch (n) {                                                                                                       \
-    case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum); break;                                                      \
-    case 2: run_tile(f, kind, panel, n_blocks, x, 2, sum); break;                                                      \
-    case 3: run_tile(f, kind, panel, n_blocks, x, 3, sum); break;                                                      \
-    default: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                     \
-    }
-
-static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
-                     __m256 sum[TOKENS][2])
+static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
+                                                           const uint8_t *panel, int64_t n_blocks, const tile x, const int n,
+                                                           ggl_rows sum[TOKENS])
 {
-    if (f->kind == GGL_PANEL_Q8) {
-        CASES(GGL_PANEL_Q8)
-    } else if (f->kind == GGL_PANEL_X8) {
-        CASES(GGL_PANEL_X8)
-    } else if (f->kind == GGL_PANEL_I4) {
-        if (n == 1) one_token(f, GGL_PANEL_I4, panel, n_blocks, x, sum[0]);
-        else CASES(GGL_PANEL_I4)
-    } else {
-        if (n == 1) one_token(f, GGL_PANEL_T4, panel, n_blocks, x, sum[0]);
-        else CASES(GGL_PANEL_T4)
-    }
-}
-
-static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
-                    int64_t y_stride, int n_rows)
-{
-    int old = x->begin ? n_rows : 0;
-    for (int64_t t = 0; t < x->n_tokens; t += TOKENS, y += TOKENS * y_stride) {
-        int count = (int)(x->n_tokens - t < TOKENS ? x->n_tokens - t : TOKENS);
-        tile v;
-        __m256 sum[TOKENS][2];
-        for (int i = 0; i < count; i++) {
-            v[i] = ggl_act_q8_row(x, t + i);
-            ggl_load_rows(y + i * y_stride, old, sum[i]);
-        }
-        dispatch(f, panel, n / GGL_PANEL_BLOCK, v, count, sum);
-        for (int i = 0; i < count; i++) ggl_store_rows(y + i * y_stride, n_rows, sum[i]);
-    }
+    const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
+    if (has_table && n == 1) one_token(f, kind, panel, n_blocks, x, sum[0]);
+    else any_tokens(f, kind, panel, n_blocks, x, n, sum);
 }
 
 void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,

@@ -1,5 +1,5 @@
 /*
- * From tokens to tiles, for the three levels of NEON; included by their files behind
+ * From tokens to tiles, for the levels whose 16 rows are several registers (ggl_rows); included by their files behind
  *
  *     enum { TOKENS, UNIT };    most tokens of a tile; how many it grows by, 1 or 2
  *     tile                      below
@@ -7,8 +7,8 @@
  */
 typedef struct ggl_act_q8_row tile[TOKENS];
 
-GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, enum ggl_panel_kind kind, const uint8_t *panel, int64_t n_blocks,
-                               const tile x, int n, float32x4_t sum[TOKENS][GGL_PANEL_QUADS]);
+static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, enum ggl_panel_kind kind, const uint8_t *panel, int64_t n_blocks,
+                               const tile x, int n, ggl_rows sum[TOKENS]);
 
 #define CASES(kind)                                                                                                    \
     switch (n) {                                                                                                       \
@@ -19,7 +19,7 @@ GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, enum ggl_panel_
     }
 
 static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
-                     float32x4_t sum[TOKENS][GGL_PANEL_QUADS])
+                     ggl_rows sum[TOKENS])
 {
     if (f->kind == GGL_PANEL_Q8) {
         CASES(GGL_PANEL_Q8)
@@ -40,7 +40,7 @@ static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int6
     for (int64_t t = 0; t < x->n_tokens; t += TOKENS, y += TOKENS * y_stride) {
         int count = (int)(x->n_tokens - t < TOKENS ? x->n_tokens - t : TOKENS);
         tile v;
-        float32x4_t sum[TOKENS][GGL_PANEL_QUADS];
+        ggl_rows sum[TOKENS];
         for (int i = 0; i < count; i++) {
             v[i] = ggl_act_q8_row(x, t + i);
             ggl_load_rows(y + i * y_stride, old, sum[i]);
