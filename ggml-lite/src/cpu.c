@@ -25,6 +25,7 @@ static const struct {
     {GGL_ISA_AVX512VNNI, GGL_ISA_AVX512, "avx512vnni"},
     {GGL_ISA_AVX512BF16, GGL_ISA_AVX512, "avx512bf16"},
     {GGL_ISA_AVX512VBMI, GGL_ISA_AVX512, "avx512vbmi"},
+    {GGL_ISA_INTEL, GGL_ISA_AVX2, "intel"},
     {GGL_ISA_NEON, 0, "neon"},
     {GGL_ISA_DOTPROD, GGL_ISA_NEON, "dotprod"},
     {GGL_ISA_I8MM, GGL_ISA_NEON, "i8mm"},
@@ -59,6 +60,13 @@ static bool all(uint64_t bits, uint64_t wanted)
 
 #define BIT(n) (UINT64_C(1) << (n))
 
+/* "GenuineIntel", four letters each in ebx, edx and ecx of leaf 0. */
+static bool is_intel(void)
+{
+    struct cpuid_regs zero = cpuid(0, 0);
+    return zero.b == 0x756e6547 && zero.d == 0x49656e69 && zero.c == 0x6c65746e;
+}
+
 static uint64_t detect(void)
 {
     const uint64_t ymm = BIT(1) | BIT(2), zmm = ymm | BIT(5) | BIT(6) | BIT(7);
@@ -71,6 +79,7 @@ static uint64_t detect(void)
     if (all(seven.c, BIT(11))) isa |= GGL_ISA_AVX512VNNI;
     if (all(seven1.a, BIT(5))) isa |= GGL_ISA_AVX512BF16;
     if (all(seven.c, BIT(1))) isa |= GGL_ISA_AVX512VBMI;
+    if (is_intel()) isa |= GGL_ISA_INTEL;
     return isa;
 }
 

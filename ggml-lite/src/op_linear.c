@@ -58,8 +58,7 @@ static void multiply_part(const struct ggl_packed *w, const struct ggl_run *run,
         run->k->panel_mul(&w->format, panel, n, &q8, y, w->n_out, rows);
     } else {
         const uint16_t *bf16 = (const uint16_t *)(const void *)x->data + begin;
-        for (int r = 0; r < rows; r += ROWS, panel += ggl_packed_part_bytes(w, n))
-            run->k->fp8_mul(panel, n, bf16, x->stride / 2, x->n, y + r, w->n_out, rows - r < ROWS ? rows - r : ROWS, begin > 0);
+        run->k->fp8_mul(panel, n, bf16, x->stride / 2, x->n, y, w->n_out, rows, begin > 0);
     }
 }
 

@@ -14,12 +14,12 @@
 #include <unistd.h>
 
 static const uint64_t all_levels[] = {GGL_ISA_AVX2,       GGL_ISA_AVX512,     GGL_ISA_AVX512VNNI,
-                                      GGL_ISA_AVX512BF16, GGL_ISA_AVX512VBMI, GGL_ISA_NEON,
-                                      GGL_ISA_DOTPROD,    GGL_ISA_I8MM};
+                                      GGL_ISA_AVX512BF16, GGL_ISA_AVX512VBMI, GGL_ISA_INTEL,
+                                      GGL_ISA_NEON,       GGL_ISA_DOTPROD,    GGL_ISA_I8MM};
 enum { N = sizeof(all_levels) / sizeof(all_levels[0]) };
 static const uint64_t avx512s = GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI;
 static const uint64_t x86 =
-    GGL_ISA_AVX2 | GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI;
+    GGL_ISA_AVX2 | GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI | GGL_ISA_INTEL;
 static const uint64_t arm = GGL_ISA_NEON | GGL_ISA_DOTPROD | GGL_ISA_I8MM;
 
 static void names(void **state)
@@ -45,6 +45,8 @@ static void without(void **state)
     assert_true(ggl_cpu_without(all, "avx512vnni") == (all & ~GGL_ISA_AVX512VNNI));
     assert_true(ggl_cpu_without(all, "avx512") == (all & ~avx512s));
     assert_true(ggl_cpu_without(all, "avx2") == arm); /* AVX-512 kernels use AVX2 */
+    assert_true(ggl_cpu_without(all, "intel") == (all & ~GGL_ISA_INTEL));
+    assert_true(ggl_cpu_without(GGL_ISA_INTEL, NULL) == 0); /* its kernels use AVX2 */
     assert_true(ggl_cpu_without(all, "neon") == x86);
     assert_true(ggl_cpu_without(all, "dotprod,avx512bf16") ==
                 (all & ~(GGL_ISA_DOTPROD | GGL_ISA_AVX512BF16)));
@@ -64,6 +66,19 @@ static void what_is_found_is_founded(void **state)
     assert_true(ggl_cpu_isa() == isa);
 }
 
+static char line[16384];
+
+/* The first line of /proc/cpuinfo that begins with `word`, spaces around its words. */
+static bool system_says(const char *word)
+{
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    bool found = false;
+    while (f && !found && fgets(line, sizeof(line) - 1, f)) found = strncmp(line, word, strlen(word)) == 0;
+    if (f) fclose(f);
+    line[strcspn(line, "\n")] = ' ';
+    return found;
+}
+
 /* Linux lists what it lets programs use: its word against ours, unless a test took something away. */
 static void as_the_system_says(void **state)
 {
@@ -81,18 +96,12 @@ static void as_the_system_says(void **state)
         {{" asimd ", " asimddp "}, GGL_ISA_DOTPROD},
         {{" asimd ", " i8mm "}, GGL_ISA_I8MM},
     };
-    static char line[16384];
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    bool found = false;
 #if defined(__aarch64__)
     const char *const word = "Features"; /* not in the list of the machine that emulates this one */
 #else
     const char *const word = "flags";
 #endif
-    while (f && !found && fgets(line, sizeof(line) - 1, f)) found = strncmp(line, word, strlen(word)) == 0;
-    if (f) fclose(f);
-    if (!found || getenv("GGL_CPU_DISABLE")) skip();
-    line[strcspn(line, "\n")] = ' ';
+    if (getenv("GGL_CPU_DISABLE") || !system_says(word)) skip();
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         bool all = true;
         for (int j = 0; j < 6 && rules[i].flags[j]; j++)
@@ -100,6 +109,13 @@ static void as_the_system_says(void **state)
         if (all != !!(ggl_cpu_isa() & rules[i].level))
             fail_msg("%s: the system %s", ggl_isa_name(rules[i].level), all ? "has it" : "does not have it");
     }
+}
+
+static void the_maker(void **state)
+{
+    (void)state;
+    if (getenv("GGL_CPU_DISABLE") || !(ggl_cpu_isa() & GGL_ISA_AVX2) || !system_says("vendor_id")) skip();
+    assert_int_equal(strstr(line, " GenuineIntel ") != NULL, (ggl_cpu_isa() & GGL_ISA_INTEL) != 0);
 }
 
 /* Detection happens once a process, so each case is a child that has not asked yet. */
@@ -136,6 +152,7 @@ int main(void)
         cmocka_unit_test(without),
         cmocka_unit_test(what_is_found_is_founded),
         cmocka_unit_test(as_the_system_says),
+        cmocka_unit_test(the_maker),
     };
     return cmocka_run_group_tests_name("ggml-lite/cpu", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* FP8 panels against double on the decoded codes, for 1 .. 19 tokens and 1 .. 16 rows; BF16 rounding; the same bits at
+/* FP8 panels against double on the decoded codes, for 1 .. 19 tokens and 1 .. 16 rows, sometimes up to 96; BF16 rounding; the same bits at
  * every level. */
 #include "support/checkkernel.h"
 
@@ -47,13 +47,14 @@ struct matrix {
     float scales[66];
 };
 
-static struct matrix random_matrix(int64_t length)
+static struct matrix random_matrix(int64_t length, int most)
 {
     struct matrix m = {.n = (length % 600 + 3) / 4 * 4, .rows = 1 + (int)ck_next(16)};
     if (!m.n) m.n = 4;
     if (ck_next(3) == 0) m.n = 128 * (1 + ck_next(5)); /* whole tiles, as in every published model */
     if (ck_next(50) == 0) m.n = 128 * (63 + ck_next(4));
     if (ck_next(2)) m.rows = 16;
+    if (most > 16 && ck_next(3) == 0) m.rows = 1 + (int)ck_next((uint32_t)most);
     m.tiles = (m.n + 127) / 128, m.row_bytes = m.n + ck_next(4);
     m.codes = ck_bytes((uint64_t)(m.row_bytes * (m.rows - 1) + m.n), 0);
     for (int r = 0; r < m.rows; r++)
@@ -67,18 +68,22 @@ static struct matrix random_matrix(int64_t length)
     return m;
 }
 
+/* Panels of 16 rows, of which nothing follows the last. */
 static uint8_t *packed(const struct matrix *m, ggl_fp8_pack_fn *pack, int rows)
 {
-    uint8_t *panel = ck_bytes((uint64_t)ggl_fp8_flags_at(m->n) + 4, 0);
-    memcpy(panel + m->n * 16, m->scales, (size_t)m->tiles * 4);
-    pack(m->codes, m->row_bytes, rows, m->n, panel);
-    return panel;
+    int64_t bytes = ggl_fp8_panel_bytes(m->n), panels = (rows + 15) / 16;
+    uint8_t *first = ck_bytes((uint64_t)((panels - 1) * bytes + ggl_fp8_flags_at(m->n) + 4), 0);
+    for (int64_t p = 0; p < panels; p++) {
+        memcpy(first + p * bytes + m->n * 16, m->scales, (size_t)m->tiles * 4);
+        pack(m->codes + 16 * p * m->row_bytes, m->row_bytes, rows - 16 * p < 16 ? (int)(rows - 16 * p) : 16, m->n, first + p * bytes);
+    }
+    return first;
 }
 
 static void check_fp8_mul(ck_kernel *kernel, int64_t length)
 {
-    struct matrix m = random_matrix(length);
-    int64_t n = m.n, stride = n + ck_next(5), y_stride = 16 + ck_next(3);
+    struct matrix m = random_matrix(length, 96);
+    int64_t n = m.n, stride = n + ck_next(5), y_stride = (m.rows + 15) / 16 * 16 + (int64_t)ck_next(3);
     int rows = m.rows, tokens = n > 1000 || ck_next(2) ? 1 : 1 + (int)ck_next(19);
     if (n < 1000 && ck_next(16) == 0) tokens = 49 + (int)ck_next(16);
     uint8_t *panel = packed(&m, (ggl_fp8_pack_fn *)kernel_of("fp8_pack", level_of(kernel)), rows);
@@ -102,9 +107,9 @@ static void check_fp8_mul(ck_kernel *kernel, int64_t length)
                 terms += fabs(p);
             }
             /* 64 sums in each half of a tile, the halves, the scale, and a sum a tile. */
-            if (!isnan(want)) ck_close("y", t * 16 + r, y[t * y_stride + r], want, (67 + (double)m.tiles) * CK_U * terms);
+            if (!isnan(want)) ck_close("y", t * 96 + r, y[t * y_stride + r], want, (67 + (double)m.tiles) * CK_U * terms);
             else if (!isnan(y[t * y_stride + r])) ck_fail("row %d has a code that is no number, and is one", r);
-            ck_same("y", t * 16 + r, y[t * y_stride + r], same[t * y_stride + r]);
+            ck_same("y", t * 96 + r, y[t * y_stride + r], same[t * y_stride + r]);
         }
         for (int64_t r = rows; r < y_stride; r++)
             if (!isnan(y[t * y_stride + r])) ck_fail("wrote beyond row %d", rows);
@@ -114,7 +119,7 @@ static void check_fp8_mul(ck_kernel *kernel, int64_t length)
 /* With the multiplication of its level, input after input is asked for; all 16 rows, of which some may be missing. */
 static void check_fp8_pack(ck_kernel *kernel, int64_t length)
 {
-    struct matrix m = random_matrix(length);
+    struct matrix m = random_matrix(length, 16);
     ggl_fp8_mul_fn *mul = (ggl_fp8_mul_fn *)kernel_of("fp8_mul", level_of(kernel));
     uint8_t *panel = packed(&m, (ggl_fp8_pack_fn *)kernel, m.rows);
     uint16_t *one = ck_bytes(2 * (uint64_t)m.n, 0);
@@ -173,17 +178,18 @@ static void the_pick_takes_both_of_one_level(void **state)
 
 /* ---- broken ones, on plain panels */
 
-static uint8_t *copy_of(const uint8_t *panel, int64_t n)
+static uint8_t *copy_of(const uint8_t *panels, int64_t n, int n_rows)
 {
-    uint8_t *copy = malloc((size_t)ggl_fp8_panel_bytes(n));
-    memcpy(copy, panel, (size_t)ggl_fp8_flags_at(n) + 4);
+    size_t bytes = (size_t)((n_rows - 1) / 16 * ggl_fp8_panel_bytes(n) + ggl_fp8_flags_at(n)) + 4;
+    uint8_t *copy = malloc(bytes);
+    memcpy(copy, panels, bytes);
     return copy;
 }
 
 static void first_scale_for_all(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens,
                                 float *y, int64_t y_stride, int n_rows, bool more)
 {
-    uint8_t *copy = copy_of(panel, n);
+    uint8_t *copy = copy_of(panel, n, n_rows);
     for (int64_t t = 1; t < (n + 127) / 128; t++) memcpy(copy + n * 16 + 4 * t, copy + n * 16, 4);
     ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
     free(copy);
@@ -192,7 +198,7 @@ static void first_scale_for_all(const uint8_t *panel, int64_t n, const uint16_t 
 static void loses_denormals(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                             int64_t y_stride, int n_rows, bool more)
 {
-    uint8_t *copy = copy_of(panel, n);
+    uint8_t *copy = copy_of(panel, n, n_rows);
     for (int64_t i = 0; i < n * 16; i++)
         if (!(copy[i] & 0x78)) copy[i] = 0;
     ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
@@ -202,7 +208,7 @@ static void loses_denormals(const uint8_t *panel, int64_t n, const uint16_t *x, 
 static void decodes_what_is_no_number(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens,
                                       float *y, int64_t y_stride, int n_rows, bool more)
 {
-    uint8_t *copy = copy_of(panel, n);
+    uint8_t *copy = copy_of(panel, n, n_rows);
     for (int64_t i = 0; i < n * 16; i++)
         if ((copy[i] & 127) == 127) copy[i]--;
     ggl_fp8_mul_ref(copy, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
@@ -212,8 +218,14 @@ static void decodes_what_is_no_number(const uint8_t *panel, int64_t n, const uin
 static void writes_all_rows(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                             int64_t y_stride, int n_rows, bool more)
 {
-    (void)n_rows;
-    ggl_fp8_mul_ref(panel, n, x, x_stride, n_tokens, y, y_stride, 16, more);
+    ggl_fp8_mul_ref(panel, n, x, x_stride, n_tokens, y, y_stride, (n_rows + 15) / 16 * 16, more);
+}
+
+static void first_panel_for_all(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                                int64_t y_stride, int n_rows, bool more)
+{
+    for (int r = 0; r < n_rows; r += 16)
+        ggl_fp8_mul_ref(panel, n, x, x_stride, n_tokens, y + r, y_stride, n_rows - r < 16 ? n_rows - r : 16, more);
 }
 
 static void begins_anew(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
@@ -258,6 +270,7 @@ static void broken_ones_are_caught(void **state)
     ck_must_fail("denormals", check_fp8_mul, (ck_kernel *)loses_denormals);
     ck_must_fail("all rows", check_fp8_mul, (ck_kernel *)writes_all_rows);
     ck_must_fail("no number", check_fp8_mul, (ck_kernel *)decodes_what_is_no_number);
+    ck_must_fail("one panel", check_fp8_mul, (ck_kernel *)first_panel_for_all);
     ck_must_fail("a new sum", check_fp8_mul, (ck_kernel *)begins_anew);
     ck_must_fail("flags", check_fp8_pack, (ck_kernel *)forgets_the_flags);
     ck_must_fail("old rows", check_fp8_pack, (ck_kernel *)keeps_old_rows);
@@ -279,9 +292,9 @@ static void bench_fp8_pack(ck_kernel *kernel, int64_t n)
 
 static void bench_tokens(ck_kernel *kernel, int64_t n, int64_t n_tokens)
 {
-    float y[16 * BENCH_TOKENS];
-    for (int p = 0; p < BENCH_PANELS; p++)
-        ((ggl_fp8_mul_fn *)kernel)(bench_panels + p * ggl_fp8_panel_bytes(n), n, bench_x, n, n_tokens, y, 16, 16, false);
+    static float y[64 * BENCH_TOKENS];
+    for (int p = 0; p < BENCH_PANELS; p += 4)
+        ((ggl_fp8_mul_fn *)kernel)(bench_panels + p * ggl_fp8_panel_bytes(n), n, bench_x, n, n_tokens, y, 64, 64, false);
 }
 
 static void bench_fp8_mul(ck_kernel *kernel, int64_t n)

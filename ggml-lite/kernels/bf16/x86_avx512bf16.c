@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/math/x86_avx512.h"
+#include "kernels/fetch.h"
 
 enum { REGISTERS = 24, ROWS = 4, TOKENS = 6, FEW = 1 };
 enum { GROUP = 8, CHUNK = 24, PART = 4096, COPY_FOR = 12, BLOCK_BYTES = 1 << 18 };
@@ -65,4 +66,25 @@ void ggl_bf16_mul_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n_rows,
                          int64_t n_tokens, float *y, int64_t y_stride)
 {
     walk(rows, row_bytes, n_rows, n, x, x_stride, n_tokens, y, y_stride);
+}
+
+/* One token meets row after row, fetched ahead. */
+void ggl_bf16_mul_avx512fetch(const uint8_t *rows, int64_t row_bytes, int64_t n_rows, int64_t n, const uint16_t *x, int64_t x_stride,
+                              int64_t n_tokens, float *y, int64_t y_stride)
+{
+    const struct ggl_fetch ahead = {4096, 768};
+    if (n_tokens != 1 || n % STEP) {
+        walk(rows, row_bytes, n_rows, n, x, x_stride, n_tokens, y, y_stride);
+        return;
+    }
+    for (int64_t r = 0; r < n_rows; r++, rows += row_bytes) {
+        __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+        for (int64_t i = 0; i < n; i += STEP) {
+            ggl_fetch_line(ahead, rows + 2 * i);
+            ggl_fetch_line(ahead, rows + 2 * i + STEP);
+            s0 = _mm512_dpbf16_ps(s0, load(x + i), load(rows + 2 * i));
+            s1 = _mm512_dpbf16_ps(s1, load(x + i + STEP / 2), load(rows + 2 * i + STEP));
+        }
+        y[r] = ggl_add_lanes16(_mm512_add_ps(s0, s1));
+    }
 }

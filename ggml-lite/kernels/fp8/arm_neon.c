@@ -63,7 +63,7 @@ static inline __attribute__((always_inline)) void run_quads(const uint8_t *panel
     }
 }
 
-void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+static void mul_panel(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                       int64_t y_stride, int n_rows, bool more)
 {
     int old = more ? n_rows : 0;
@@ -85,6 +85,13 @@ void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_
         k += count;
     }
     ggl_fp8_spoil(panel, n, n_tokens, y, y_stride, n_rows);
+}
+
+void ggl_fp8_mul_neon(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                      int64_t y_stride, int n_rows, bool more)
+{
+    for (int r = 0; r < n_rows; r += GGL_FP8_ROWS, panel += ggl_fp8_panel_bytes(n))
+        mul_panel(panel, n, x, x_stride, n_tokens, y + r, y_stride, n_rows - r < GGL_FP8_ROWS ? n_rows - r : GGL_FP8_ROWS, more);
 }
 
 /* Four rows by four inputs -> 16 bytes of a group: the first pair of each row, then the second. */

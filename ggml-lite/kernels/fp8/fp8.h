@@ -43,7 +43,8 @@ typedef void ggl_act_bf16_fn(const float *x, int64_t n, uint16_t *out);
  * scales, n * 16 bytes into the panel, are the caller's to write. */
 typedef void ggl_fp8_pack_fn(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel);
 
-/* y[t * y_stride + r] for r < n_rows <= 16; token t is x + t * x_stride elements.  With `more` the sums go on from those
+/* y[t * y_stride + r] for r < n_rows; panels of 16 rows follow each other, ggl_fp8_panel_bytes apart; token t is
+ * x + t * x_stride elements.  With `more` the sums go on from those
  * in y: a row of more inputs may be cut into panels of whole tiles. */
 typedef void ggl_fp8_mul_fn(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                             int64_t y_stride, int n_rows, bool more);

@@ -45,10 +45,17 @@ static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x, fl
     return sum;
 }
 
-void ggl_fp8_mul_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
-                     int64_t y_stride, int n_rows, bool more)
+static void mul_panel(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                      int64_t y_stride, int n_rows, bool more)
 {
     for (int64_t t = 0; t < n_tokens; t++)
         for (int r = 0; r < n_rows; r++)
             y[t * y_stride + r] = dot(panel, n, r, x + t * x_stride, more ? y[t * y_stride + r] : 0);
+}
+
+void ggl_fp8_mul_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                     int64_t y_stride, int n_rows, bool more)
+{
+    for (int r = 0; r < n_rows; r += GGL_FP8_ROWS, panel += ggl_fp8_panel_bytes(n))
+        mul_panel(panel, n, x, x_stride, n_tokens, y + r, y_stride, n_rows - r < GGL_FP8_ROWS ? n_rows - r : GGL_FP8_ROWS, more);
 }

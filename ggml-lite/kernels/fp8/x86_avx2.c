@@ -11,6 +11,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/fetch.h"
 #include "kernels/fp8/flags.h"
 #include "kernels/math/x86_avx2.h"
 
@@ -143,7 +144,7 @@ static inline int64_t end_of_tile(int64_t i, int64_t n)
 
 /* Decoding runs ahead of multiplying, so that the stores are done when their halves are loaded. */
 static inline __attribute__((always_inline)) void run_few(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride,
-                                                          const int count, __m256 sum[][2])
+                                                          const int count, __m256 sum[][2], const struct ggl_fetch fetch)
 {
     _Alignas(32) uint8_t ring[2 * AHEAD * ROWS];
     for (int64_t i = 0; i < AHEAD && i < n; i += 4) decode(panel + i * ROWS, 4, ring + 2 * i * ROWS);
@@ -156,6 +157,7 @@ static inline __attribute__((always_inline)) void run_few(const uint8_t *panel, 
         for (; i < end; i += 4) {
             uint8_t *halves = ring + 2 * (i % AHEAD) * ROWS;
             int64_t ahead = i + AHEAD < n ? i + AHEAD : n - 4;
+            ggl_fetch_line(fetch, panel + i * ROWS);
             add_pair(halves, x + i, x_stride, 0, count, s0);
             add_pair(halves, x + i, x_stride, 2, count, s1);
             decode(panel + ahead * ROWS, 4, halves);
@@ -198,9 +200,10 @@ static void run_many(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t
     }
 }
 
-void ggl_fp8_mul_avx2(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+static void mul_panel(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                       int64_t y_stride, int n_rows, bool more)
 {
+    const struct ggl_fetch none = {0, 0};
     int old = more ? n_rows : 0;
     for (int64_t k = 0; k < n_tokens;) {
         const uint16_t *v = x + k * x_stride;
@@ -209,13 +212,44 @@ void ggl_fp8_mul_avx2(const uint8_t *panel, int64_t n, const uint16_t *x, int64_
         __m256 sum[CHUNK][2];
         for (int i = 0; i < count; i++) ggl_load_rows(y + (k + i) * y_stride, old, sum[i]);
         if (count > FEW) run_many(panel, n, v, x_stride, count, sum);
-        else if (count == 3) run_few(panel, n, v, x_stride, 3, sum);
-        else if (count == 2) run_few(panel, n, v, x_stride, 2, sum);
-        else run_few(panel, n, v, x_stride, 1, sum);
+        else if (count == 3) run_few(panel, n, v, x_stride, 3, sum, none);
+        else if (count == 2) run_few(panel, n, v, x_stride, 2, sum, none);
+        else run_few(panel, n, v, x_stride, 1, sum, none);
         for (int i = 0; i < count; i++) ggl_store_rows(y + (k + i) * y_stride, n_rows, sum[i]);
         k += count;
     }
     ggl_fp8_spoil(panel, n, n_tokens, y, y_stride, n_rows);
+}
+
+void ggl_fp8_mul_avx2(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                      int64_t y_stride, int n_rows, bool more)
+{
+    for (int r = 0; r < n_rows; r += GGL_FP8_ROWS, panel += ggl_fp8_panel_bytes(n))
+        mul_panel(panel, n, x, x_stride, n_tokens, y + r, y_stride, n_rows - r < GGL_FP8_ROWS ? n_rows - r : GGL_FP8_ROWS, more);
+}
+
+/* One token's panels are fetched ahead. */
+void ggl_fp8_mul_avx2fetch(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                           int64_t y_stride, int n_rows, bool more)
+{
+    const struct ggl_fetch ahead = {6144, 1024};
+    if (n_tokens != 1) {
+        ggl_fp8_mul_avx2(panel, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
+        return;
+    }
+    for (int r = 0; r < n_rows; r += ROWS, panel += ggl_fp8_panel_bytes(n)) {
+        int rows = n_rows - r < ROWS ? n_rows - r : ROWS;
+        __m256 sum[1][2];
+        ggl_load_rows(y + r, more ? rows : 0, sum[0]);
+        run_few(panel, n, x, x_stride, 1, sum, ahead);
+        ggl_store_rows(y + r, rows, sum[0]);
+        ggl_fp8_spoil(panel, n, 1, y + r, y_stride, rows);
+    }
+}
+
+void ggl_fp8_pack_avx2fetch(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
+{
+    ggl_fp8_pack_avx2(rows, row_bytes, n_rows, n, panel);
 }
 
 /* Nearest even by integer arithmetic; a NaN keeps its sign and upper bits and is made quiet. */

@@ -65,12 +65,13 @@ INLINE void run_block(const enum ggl_type type, const struct block *b, const int
             b->y[t * b->y_stride + r] = i == b->n ? ggl_add_lanes16(acc[t][r]) : add_tail(type, b, r, t, i, acc[t][r]);
 }
 
-INLINE float dot_q8_0(const uint8_t *row, int64_t n, const float *x)
+INLINE float dot_q8_0(const uint8_t *row, int64_t n, const float *x, const struct ggl_fetch fetch)
 {
     float32x4_t sum[PARTS];
     for (int j = 0; j < PARTS; j++) sum[j] = vdupq_n_f32(0);
     for (int64_t i = 0; i < n; i += Q8_0_BLOCK, row += Q8_0_BYTES) {
         uint16_t half;
+        ggl_fetch_line(fetch, row);
         memcpy(&half, row, 2);
         float scale = ggl_f16_to_f32(half);
         for (int h = 0; h < Q8_0_BLOCK; h += 8) {
@@ -89,5 +90,5 @@ void ggl_mul_mat_f32_neon(const struct ggl_kernels *k, const struct ggl_tensor *
                           const float *x, int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y,
                           int64_t y_stride, void *scratch)
 {
-    walk(k, w, slice, row0, row1, x, x_stride, index, n_tokens, y, y_stride, scratch);
+    walk(k, w, slice, row0, row1, x, x_stride, index, n_tokens, y, y_stride, scratch, (struct ggl_fetch){0, 0});
 }

@@ -59,6 +59,8 @@ INLINE void run_block(const enum ggl_type type, const struct block *b, const int
     for (int t = 0; t < tokens; t++)
         for (int r = 0; r < rows; r++) acc[t][r][0] = acc[t][r][1] = _mm256_setzero_ps();
     for (; i + GGL_LANES <= b->n; i += GGL_LANES) {
+        for (int r = 0; r < rows && tokens == 1; r++)
+            ggl_fetch_line(b->fetch, b->w + r * b->row_bytes + (type == GGL_TYPE_F32 ? 4 : 2) * i);
         for (int h = 0; h < 2; h++) {
             __m256 w[ROWS];
             for (int r = 0; r < rows; r++) w[r] = load(type, b->w + r * b->row_bytes, i + h * HALF);
@@ -74,11 +76,12 @@ INLINE void run_block(const enum ggl_type type, const struct block *b, const int
                                                   : add_tail(type, b, r, t, i, acc[t][r][0], acc[t][r][1]);
 }
 
-INLINE float dot_q8_0(const uint8_t *row, int64_t n, const float *x)
+INLINE float dot_q8_0(const uint8_t *row, int64_t n, const float *x, const struct ggl_fetch fetch)
 {
     __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     for (int64_t i = 0; i < n; i += Q8_0_BLOCK, row += Q8_0_BYTES) {
         uint16_t half;
+        ggl_fetch_line(fetch, row);
         memcpy(&half, row, 2);
         __m256 scale = _mm256_set1_ps(_cvtsh_ss(half));
         for (int h = 0; h < Q8_0_BLOCK; h += HALF) {
@@ -94,5 +97,12 @@ void ggl_mul_mat_f32_avx2(const struct ggl_kernels *k, const struct ggl_tensor *
                           int64_t row1, const float *x, int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y,
                           int64_t y_stride, void *scratch)
 {
-    walk(k, w, slice, row0, row1, x, x_stride, index, n_tokens, y, y_stride, scratch);
+    walk(k, w, slice, row0, row1, x, x_stride, index, n_tokens, y, y_stride, scratch, (struct ggl_fetch){0, 0});
+}
+
+void ggl_mul_mat_f32_avx2fetch(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0,
+                               int64_t row1, const float *x, int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y,
+                               int64_t y_stride, void *scratch)
+{
+    walk(k, w, slice, row0, row1, x, x_stride, index, n_tokens, y, y_stride, scratch, (struct ggl_fetch){4096, 768});
 }

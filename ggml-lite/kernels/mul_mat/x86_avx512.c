@@ -26,7 +26,10 @@ INLINE void step(const enum ggl_type type, const struct block *b, const int rows
                                                        const int tokens, int64_t i, __mmask16 m, __m512 acc[TOKENS][ROWS])
 {
     __m512 w[ROWS];
-    for (int r = 0; r < rows; r++) w[r] = load(type, b->w + r * b->row_bytes, i, m);
+    for (int r = 0; r < rows; r++) {
+        if (tokens == 1) ggl_fetch_line(b->fetch, b->w + r * b->row_bytes + (type == GGL_TYPE_F32 ? 4 : 2) * i);
+        w[r] = load(type, b->w + r * b->row_bytes, i, m);
+    }
     for (int t = 0; t < tokens; t++) {
         __m512 x = _mm512_maskz_loadu_ps(m, b->x[t] + i);
         for (int r = 0; r < rows; r++) acc[t][r] = _mm512_mask_add_ps(acc[t][r], m, acc[t][r], _mm512_mul_ps(w[r], x));
@@ -46,11 +49,12 @@ INLINE void run_block(const enum ggl_type type, const struct block *b, const int
         for (int r = 0; r < rows; r++) b->y[t * b->y_stride + r] = ggl_add_lanes16(acc[t][r]);
 }
 
-INLINE float dot_q8_0(const uint8_t *row, int64_t n, const float *x)
+INLINE float dot_q8_0(const uint8_t *row, int64_t n, const float *x, const struct ggl_fetch fetch)
 {
     __m512 sum = _mm512_setzero_ps();
     for (int64_t i = 0; i < n; i += Q8_0_BLOCK, row += Q8_0_BYTES) {
         uint16_t half;
+        ggl_fetch_line(fetch, row);
         memcpy(&half, row, 2);
         __m512 scale = _mm512_set1_ps(_cvtsh_ss(half));
         for (int h = 0; h < Q8_0_BLOCK; h += GGL_LANES) {
@@ -66,5 +70,12 @@ void ggl_mul_mat_f32_avx512(const struct ggl_kernels *k, const struct ggl_tensor
                             int64_t row1, const float *x, int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y,
                             int64_t y_stride, void *scratch)
 {
-    walk(k, w, slice, row0, row1, x, x_stride, index, n_tokens, y, y_stride, scratch);
+    walk(k, w, slice, row0, row1, x, x_stride, index, n_tokens, y, y_stride, scratch, (struct ggl_fetch){0, 0});
+}
+
+void ggl_mul_mat_f32_avx512fetch(const struct ggl_kernels *k, const struct ggl_tensor *w, int64_t slice, int64_t row0,
+                                 int64_t row1, const float *x, int64_t x_stride, const int32_t *index, int64_t n_tokens, float *y,
+                                 int64_t y_stride, void *scratch)
+{
+    walk(k, w, slice, row0, row1, x, x_stride, index, n_tokens, y, y_stride, scratch, (struct ggl_fetch){4096, 768});
 }

@@ -15,6 +15,9 @@
 #include <string.h>
 
 #include "kernels/math/x86_avx512.h"
+#include "kernels/fetch.h"
+
+#define INLINE static inline __attribute__((always_inline))
 
 enum { ROWS = 4, BLOCK = 32, BLOCK_BYTES = 17, BATCH = 16, MAX_BATCHES = 32 };
 
@@ -89,7 +92,7 @@ static inline __m512 half_scales(const __m512i v[4], __m512i lookup)
 }
 
 /* The scaled products of 16 blocks. */
-static inline __m512 multiply(const uint8_t *blocks, const struct batch *x, const struct lookups *t)
+INLINE __m512 multiply(const uint8_t *blocks, const struct batch *x, const struct lookups *t, const struct ggl_fetch fetch)
 {
     __m512i v[5], d[4];
     for (int i = 0; i < 4; i++) {
@@ -97,6 +100,7 @@ static inline __m512 multiply(const uint8_t *blocks, const struct batch *x, cons
         __asm__("" : "+v"(v[i])); /* loaded once: each of these loads crosses a line */
     }
     v[4] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)(blocks + 256)));
+    ggl_fetch_block(fetch, blocks, BATCH * BLOCK_BYTES);
     __m512 scale = half_scales(v, t->scales);
     for (int k = 0; k < 4; k++) {
         __m512i codes = _mm512_permutex2var_epi8(v[k], t->codes[k], v[k + 1]);
@@ -128,8 +132,8 @@ static inline __m128 add_four(__m128 sum, const float *turned)
 
 /* The products of four rows -> mine; returns the sums of the four before, whose products are `last`: each has n_batches
  * times four vectors to go through, so there is one of these for one of those. */
-static inline __m128 multiply_rows(const uint8_t *rows, int64_t row_bytes, int64_t n_batches, const struct batch *x,
-                                   const struct lookups *t, __m512 mine[][ROWS], const __m512 last[][ROWS])
+INLINE __m128 multiply_rows(const uint8_t *rows, int64_t row_bytes, int64_t n_batches, const struct batch *x, const struct lookups *t,
+                            __m512 mine[][ROWS], const __m512 last[][ROWS], const struct ggl_fetch fetch)
 {
     _Alignas(64) float turned[ROWS * BATCH];
     __m128 sum = _mm_setzero_ps();
@@ -138,7 +142,7 @@ static inline __m128 multiply_rows(const uint8_t *rows, int64_t row_bytes, int64
         turn(last[i], turned);
 #pragma GCC unroll 4
         for (int k = 0; k < 4; k++) {
-            mine[g][r] = multiply(rows + g * BATCH * BLOCK_BYTES, &x[g], t);
+            mine[g][r] = multiply(rows + g * BATCH * BLOCK_BYTES, &x[g], t, fetch);
             sum = add_four(sum, turned + 4 * ROWS * k);
             if (++g == n_batches) g = 0, r++, rows += row_bytes;
         }
@@ -146,7 +150,8 @@ static inline __m128 multiply_rows(const uint8_t *rows, int64_t row_bytes, int64
     return sum;
 }
 
-void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
+INLINE void multiply_all(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y,
+                         const struct ggl_fetch fetch)
 {
     struct batch batches[MAX_BATCHES];
     __m512 products[2 * MAX_BATCHES][ROWS];
@@ -162,7 +167,7 @@ void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, in
     arrange(x, n, batches);
     memset(last, 0, (size_t)n_batches * sizeof(*last)); /* before the first rows there are none */
     for (int r = 0; r < n_rows; r += ROWS, rows += ROWS * row_bytes) {
-        sum = multiply_rows(rows, row_bytes, n_batches, batches, &t, mine, (const __m512 (*)[ROWS])last);
+        sum = multiply_rows(rows, row_bytes, n_batches, batches, &t, mine, (const __m512 (*)[ROWS])last, fetch);
         if (r) _mm_storeu_ps(y + r - ROWS, sum);
         other = last, last = mine, mine = other;
     }
@@ -172,4 +177,14 @@ void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, in
         for (int k = 0; k < 4; k++) sum = add_four(sum, turned + 4 * ROWS * k);
     }
     _mm_storeu_ps(y + n_rows - ROWS, sum);
+}
+
+void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
+{
+    multiply_all(rows, row_bytes, n, n_rows, x, y, (struct ggl_fetch){0, 0});
+}
+
+void ggl_mxfp4_rows_avx512fetch(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
+{
+    multiply_all(rows, row_bytes, n, n_rows, x, y, (struct ggl_fetch){3072, 512});
 }

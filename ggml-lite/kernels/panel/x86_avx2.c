@@ -8,6 +8,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/fetch.h"
 #include "kernels/math/x86_avx2.h"
 
 enum { TOKENS = 4, UNIT = 1 };
@@ -50,8 +51,8 @@ static inline __attribute__((always_inline)) __m256 load_scales(const enum ggl_p
 }
 
 static inline __attribute__((always_inline)) void any_tokens(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
-                                                           const uint8_t *panel, int64_t n_blocks, const tile x,
-                                                           const int n, ggl_rows sum[TOKENS])
+                                                             const uint8_t *panel, int64_t n_blocks, const tile x,
+                                                             const int n, ggl_rows sum[TOKENS], const struct ggl_fetch fetch)
 {
     const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
     const __m256i table = !has_table ? _mm256_setzero_si256()
@@ -59,6 +60,7 @@ static inline __attribute__((always_inline)) void any_tokens(const struct ggl_pa
                           _mm256_set1_epi8((char)f->bias));
     for (int64_t b = 0; b < n_blocks; b++) {
         const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
+        ggl_fetch_block(fetch, panel, ggl_panel_block_bytes(kind));
         for (int half = 0; half < 2; half++) {
             __m256 scale = load_scales(kind, panel, half);
             __m256i dot[TOKENS];
@@ -103,13 +105,15 @@ static inline __m256i add_table(__m256i dot, __m256i packed, __m256i table, __m2
 }
 
 static inline __attribute__((always_inline)) void one_token(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
-                                                            const uint8_t *panel, int64_t n_blocks, const tile x, ggl_rows sum)
+                                                            const uint8_t *panel, int64_t n_blocks, const tile x, ggl_rows sum,
+                                                            const struct ggl_fetch fetch)
 {
     const __m256i table = _mm256_sub_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)),
                                           _mm256_set1_epi8((char)f->bias));
     for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
         const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
         __m256i low[2], high[2];
+        ggl_fetch_block(fetch, panel, ggl_panel_block_bytes(kind));
         for (int half = 0; half < 2; half++) low[half] = high[half] = _mm256_setzero_si256();
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
@@ -133,8 +137,9 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
                                                            ggl_rows sum[TOKENS])
 {
     const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
-    if (has_table && n == 1) one_token(f, kind, panel, n_blocks, x, sum[0]);
-    else any_tokens(f, kind, panel, n_blocks, x, n, sum);
+    const struct ggl_fetch none = {0, 0};
+    if (has_table && n == 1) one_token(f, kind, panel, n_blocks, x, sum[0], none);
+    else any_tokens(f, kind, panel, n_blocks, x, n, sum, none);
 }
 
 void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
@@ -142,4 +147,34 @@ void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, 
 {
     for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(f->kind, n))
         mul_one(f, panel, n, x, y + r, y_stride, n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS);
+}
+
+/* ---- one token, fetched ahead */
+
+static void mul_fetched(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, ggl_rows *sum)
+{
+    const struct ggl_fetch ahead = {4096, 768};
+    switch (f->kind) {
+    case GGL_PANEL_Q8: any_tokens(f, GGL_PANEL_Q8, panel, n_blocks, x, 1, sum, ahead); break;
+    case GGL_PANEL_X8: any_tokens(f, GGL_PANEL_X8, panel, n_blocks, x, 1, sum, ahead); break;
+    case GGL_PANEL_I4: one_token(f, GGL_PANEL_I4, panel, n_blocks, x, sum[0], ahead); break;
+    default: one_token(f, GGL_PANEL_T4, panel, n_blocks, x, sum[0], ahead); break;
+    }
+}
+
+void ggl_panel_mul_avx2fetch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                             int64_t y_stride, int n_rows)
+{
+    if (x->n_tokens != 1) {
+        ggl_panel_mul_avx2(f, panel, n, x, y, y_stride, n_rows);
+        return;
+    }
+    const tile one = {ggl_act_q8_row(x, 0)};
+    for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(f->kind, n)) {
+        int rows = n_rows - r < GGL_PANEL_ROWS ? n_rows - r : GGL_PANEL_ROWS;
+        ggl_rows sum[1];
+        ggl_load_rows(y + r, x->begin ? rows : 0, sum[0]);
+        mul_fetched(f, panel, n / GGL_PANEL_BLOCK, one, sum);
+        ggl_store_rows(y + r, rows, sum[0]);
+    }
 }

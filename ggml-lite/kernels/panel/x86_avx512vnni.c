@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/fetch.h"
+
 enum { TOKENS = 8, WIDE_PANELS = 4, WIDE_TOKENS = 4 };
 
 typedef struct ggl_act_q8_row tile[TOKENS];
@@ -28,7 +30,7 @@ static inline __attribute__((always_inline)) __m512 load_scales(const enum ggl_p
 
 static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
                                                            const uint8_t *panel, int64_t n_blocks, const tile x,
-                                                           const int n, __m512 *sum)
+                                                           const int n, __m512 *sum, const struct ggl_fetch fetch)
 {
     const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
     const __m512i table = has_table
@@ -36,6 +38,7 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
     const __m512i low = _mm512_set1_epi8(15);
     for (int64_t b = 0; b < n_blocks; b++) {
         const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
+        ggl_fetch_block(fetch, panel, ggl_panel_block_bytes(kind));
         __m512 scale = load_scales(kind, panel);
         __m512i dot[TOKENS], dot2[TOKENS];
         for (int t = 0; t < n; t++) {
@@ -74,15 +77,17 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
 
 #define CASES(kind)                                                                                                    \
     switch (n) {                                                                                                       \
-    case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum); break;                                                      \
-    case 2: run_tile(f, kind, panel, n_blocks, x, 2, sum); break;                                                      \
-    case 3: run_tile(f, kind, panel, n_blocks, x, 3, sum); break;                                                      \
-    case 4: run_tile(f, kind, panel, n_blocks, x, 4, sum); break;                                                      \
-    case 5: run_tile(f, kind, panel, n_blocks, x, 5, sum); break;                                                      \
-    case 6: run_tile(f, kind, panel, n_blocks, x, 6, sum); break;                                                      \
-    case 7: run_tile(f, kind, panel, n_blocks, x, 7, sum); break;                                                      \
-    default: run_tile(f, kind, panel, n_blocks, x, 8, sum); break;                                                     \
+    case 1: run_tile(f, kind, panel, n_blocks, x, 1, sum, none); break;                                                      \
+    case 2: run_tile(f, kind, panel, n_blocks, x, 2, sum, none); break;                                                      \
+    case 3: run_tile(f, kind, panel, n_blocks, x, 3, sum, none); break;                                                      \
+    case 4: run_tile(f, kind, panel, n_blocks, x, 4, sum, none); break;                                                      \
+    case 5: run_tile(f, kind, panel, n_blocks, x, 5, sum, none); break;                                                      \
+    case 6: run_tile(f, kind, panel, n_blocks, x, 6, sum, none); break;                                                      \
+    case 7: run_tile(f, kind, panel, n_blocks, x, 7, sum, none); break;                                                      \
+    default: run_tile(f, kind, panel, n_blocks, x, 8, sum, none); break;                                                     \
     }
+
+static const struct ggl_fetch none = {0, 0};
 
 static void dispatch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, int n,
                      __m512 *sum)
@@ -204,5 +209,34 @@ void ggl_panel_mul_avx512(const struct ggl_panel_format *f, const uint8_t *panel
                     rows - p < GGL_PANEL_ROWS ? rows - p : GGL_PANEL_ROWS);
         r += rows;
         panel += (rows + GGL_PANEL_ROWS - 1) / GGL_PANEL_ROWS * stride;
+    }
+}
+
+/* ---- one token, fetched ahead */
+
+static void mul_fetched(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, __m512 *sum)
+{
+    const struct ggl_fetch ahead = {4096, 768};
+    switch (f->kind) {
+    case GGL_PANEL_Q8: run_tile(f, GGL_PANEL_Q8, panel, n_blocks, x, 1, sum, ahead); break;
+    case GGL_PANEL_X8: run_tile(f, GGL_PANEL_X8, panel, n_blocks, x, 1, sum, ahead); break;
+    case GGL_PANEL_I4: run_tile(f, GGL_PANEL_I4, panel, n_blocks, x, 1, sum, ahead); break;
+    default: run_tile(f, GGL_PANEL_T4, panel, n_blocks, x, 1, sum, ahead); break;
+    }
+}
+
+void ggl_panel_mul_avx512fetch(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x,
+                               float *y, int64_t y_stride, int n_rows)
+{
+    if (x->n_tokens != 1) {
+        ggl_panel_mul_avx512(f, panel, n, x, y, y_stride, n_rows);
+        return;
+    }
+    const tile one = {ggl_act_q8_row(x, 0)};
+    for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(f->kind, n)) {
+        __mmask16 rows = (__mmask16)(n_rows - r < GGL_PANEL_ROWS ? (1u << (n_rows - r)) - 1 : 0xffff);
+        __m512 sum = _mm512_maskz_loadu_ps(x->begin ? rows : 0, y + r);
+        mul_fetched(f, panel, n / GGL_PANEL_BLOCK, one, &sum);
+        _mm512_mask_storeu_ps(y + r, rows, sum);
     }
 }
