@@ -142,6 +142,14 @@ enum ggl_status imatrix_read_gguf(struct imatrix *m, const char *path, struct gg
 
 /* ---- writing */
 
+/* A model that computes NaN must not make a file that nobody reads. */
+static enum ggl_status check_sums(const char *path, const struct imatrix_sums *e, struct ggl_error *err)
+{
+    for (int64_t i = 0; i < e->n * e->n_slices; i++)
+        if (!imatrix_is_square(e->sums[i])) return refuse(path, e->tensor, "NaN or infinite", "finite sums of squares", err);
+    return GGL_OK;
+}
+
 static enum ggl_status describe(struct ggl_gguf *g, const struct imatrix_sums *e, struct ggl_error *err)
 {
     char name[2 * GGL_MAX_NAME];
@@ -189,6 +197,7 @@ enum ggl_status imatrix_write(const char *path, const struct imatrix_sums *entri
     struct ggl_gguf *g = ggl_gguf_new();
     if (!g) return ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "imatrix: out of memory");
     enum ggl_status s = fill_header(g, entries, n_entries, text, err);
+    for (uint64_t i = 0; i < n_entries && !s; i++) s = check_sums(path, &entries[i], err);
     if (!s) s = write_file(g, path, entries, n_entries, err);
     ggl_gguf_free(g);
     return s;

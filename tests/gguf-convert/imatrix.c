@@ -183,8 +183,39 @@ static void failing_writes(void **state)
     struct imatrix_text text = {"t", 1, 2};
     struct ggl_error err = {0};
     assert_int_equal(imatrix_write(gb_temp("no/such/folder.gguf"), &entry, 1, &text, &err), GGL_ERR_CREATE);
+    static const float nan_sums[] = {1, NAN};
+    entry.sums = nan_sums;
+    assert_int_equal(imatrix_write(gb_temp("x.gguf"), &entry, 1, &text, &err), GGL_ERR_FORMAT);
     entry.tensor = "a_name_that_leaves_no_room_for_what_is_appended_to_it_here";
     assert_int_equal(imatrix_write(gb_temp("x.gguf"), &entry, 1, &text, &err), GGL_ERR_ARGUMENT);
+}
+
+static void collected(void **state)
+{
+    (void)state;
+    struct imatrix_sink *c = imatrix_sink_new();
+    struct imatrix_text text = {"t", 1, 2};
+    struct ggl_error err = {0};
+    char name[32];
+    assert_non_null(c);
+    for (int i = 0; i < 200; i++) { /* the table grows */
+        snprintf(name, sizeof(name), "blk.%d.attn_q_a.weight", i);
+        imatrix_sink_add(c, name, 0, 1, (float[]){(float)i, 1}, 2, 1);
+    }
+    imatrix_sink_add(c, "e", 1, 3, (float[]){1, 2}, 2, 2);
+    imatrix_sink_add(c, "e", 1, 3, (float[]){3, 0}, 2, 1);
+    imatrix_sink_add(c, "e", 3, 3, (float[]){9, 9}, 2, 1);
+    imatrix_sink_add(c, "e", 0, 3, (float[]){9, 9, 9}, 3, 1);
+    assert_int_equal(imatrix_sink_write(c, gb_temp("c.gguf"), &text, &err), GGL_OK);
+    imatrix_sink_free(c);
+    imatrix_sink_free(NULL);
+    struct imatrix *m = open_ok(gb_temp("c.gguf"));
+    assert_int_equal(imatrix_n_entries(m), 201);
+    assert_weights(m, "blk.199.attn_q_a.weight", 0, 2, (float[]){199 * 199, 1});
+    assert_weights(m, "e", 1, 2, (float[]){6.5f, 8}); /* (2 * 2 + 3 * 3) / 2, 4 * 4 / 2 */
+    assert_null(imatrix_find(m, "e", 0, 2));
+    assert_null(imatrix_find(m, "e", 2, 2));
+    imatrix_free(m);
 }
 
 /* ---- .dat */
@@ -280,7 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_and_read), cmocka_unit_test(written_layout), cmocka_unit_test(broken_gguf),
-        cmocka_unit_test(groups_are_folded), cmocka_unit_test(failing_writes), cmocka_unit_test(dat_is_read),
+        cmocka_unit_test(groups_are_folded), cmocka_unit_test(failing_writes), cmocka_unit_test(collected), cmocka_unit_test(dat_is_read),
         cmocka_unit_test(broken_dat), cmocka_unit_test(no_file),
     };
     return cmocka_run_group_tests(tests, NULL, clean);

@@ -50,9 +50,23 @@ struct imatrix_text {
     uint32_t n_chunks, chunk_size; /* chunk_size: tokens of one */
 };
 
-/* The file appears under its name when it is complete, and replaces an older one. */
+/* The file appears under its name when it is complete, and replaces an older one.  FORMAT: a sum is no square. */
 enum ggl_status imatrix_write(const char *path, const struct imatrix_sums *entries, uint64_t n_entries,
                               const struct imatrix_text *text, struct ggl_error *err);
+
+/* ---- collecting: one thread at a time */
+
+struct imatrix_sink;
+
+struct imatrix_sink *imatrix_sink_new(void); /* NULL: out of memory */
+void imatrix_sink_free(struct imatrix_sink *c); /* accepts NULL */
+/* Add the squares of scale * x[0..n) to a tensor's slice.  A tensor keeps its first n and n_slices.  Running out of
+ * memory is remembered. */
+void imatrix_sink_add(struct imatrix_sink *c, const char *tensor, int64_t slice, int64_t n_slices, const float *x, int64_t n,
+                      float scale);
+/* NOMEM also where an earlier call ran out of memory. */
+enum ggl_status imatrix_sink_write(const struct imatrix_sink *c, const char *path, const struct imatrix_text *text,
+                                   struct ggl_error *err);
 
 #ifdef __cplusplus
 }

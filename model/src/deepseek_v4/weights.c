@@ -135,6 +135,7 @@ static void bind_hc(struct binder *b, const char *stem, int64_t n_mix, int64_t n
     char name[GGL_MAX_NAME];
     snprintf(name, sizeof(name), "%s_fn.weight", stem);
     hc->fn = floats(b, name, (int64_t)b->hp->n_embd * b->hp->n_hc, n_mix);
+    if (hc->fn) hc->name = find(b, name, true)->name;
     snprintf(name, sizeof(name), "%s_base.weight", stem);
     hc->base = floats(b, name, n_mix, 1);
     snprintf(name, sizeof(name), "%s_scale.weight", stem);

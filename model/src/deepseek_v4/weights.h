@@ -11,6 +11,7 @@
 
 struct v4_hc {
     const float *fn, *base, *scale;
+    const char *name; /* of fn's tensor */
 };
 
 /* A matrix that every token meets: in fast mode also in the form that this machine multiplies best. */
