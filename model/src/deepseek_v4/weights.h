@@ -30,6 +30,7 @@ struct v4_layer {
     const float *attn_norm, *ffn_norm;
     /* attention */
     struct v4_matrix q_a, q_b, kv, out_a, out_b;
+    struct ggl_tensor out_a_view; /* as one matrix, where the file has a slice a group */
     const float *q_a_norm, *kv_norm, *sinks;
     struct v4_compressor compressor;       /* ratio 4 and 128 */
     struct v4_matrix index_q_b;            /* ratio 4 */
