@@ -78,7 +78,8 @@ static enum ggl_status check_family(const struct ggl_source *src, struct ggl_err
 /* A file without the first layer that holds a prediction block. */
 static enum ggl_status check_side_file(const struct ggl_source *src, struct ggl_error *err)
 {
-    if (ggl_source_find(src, "blk.0.attn_norm.weight")) return GGL_OK;
+    for (uint64_t i = 0; i < ggl_source_n_tensors(src); i++)
+        if (starts_with(ggl_source_tensor(src, i)->name, "blk.0.")) return GGL_OK;
     for (uint64_t i = 0; i < ggl_source_n_tensors(src); i++) {
         const char *name = ggl_source_tensor(src, i)->name;
         if (strstr(name, ".nextn.main_proj")) return refuse_side_file(src, "the file", "a DSpark drafter", err);
