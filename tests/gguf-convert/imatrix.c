@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "gguf-convert/imatrix.h"
+#include "support/failing_alloc.h"
 #include "support/gguf_builder.h"
 
 static struct gguf_builder b;
@@ -307,12 +308,58 @@ static void no_file(void **state)
     imatrix_free(NULL);
 }
 
+/* ---- allocations that fail */
+
+static enum ggl_status open_and_free(const char *path)
+{
+    struct imatrix *m = NULL;
+    enum ggl_status s = imatrix_open(path, &m, NULL);
+    assert_true(!s == (m != NULL));
+    imatrix_free(m);
+    return s;
+}
+
+static enum ggl_status collect_and_write(const char *path)
+{
+    struct imatrix_sink *c = imatrix_sink_new();
+    char name[16];
+    if (!c) return GGL_ERR_NOMEM;
+    for (int i = 0; i < 70; i++) {
+        snprintf(name, sizeof(name), "t%d", i % 66);
+        imatrix_sink_add(c, name, 0, 1, (float[]){1, 2}, 2, 1);
+    }
+    enum ggl_status s = imatrix_sink_write(c, path, &(struct imatrix_text){"t", 1, 2}, NULL);
+    imatrix_sink_free(c);
+    return s;
+}
+
+static void failing_allocations(void **state)
+{
+    (void)state;
+    char gguf[512], dat[512];
+    snprintf(gguf, sizeof(gguf), "%s", gb_temp("oom.gguf"));
+    snprintf(dat, sizeof(dat), "%s", gb_temp("oom.dat"));
+    dat_begin(2), dat_entry("a", 1, 2, dense), dat_entry("b", 1, 2, dense), dat_trailer();
+    gb_save(&b, dat);
+    for (int what = 0; what < 3; what++) {
+        for (int forever = 0; forever < 2; forever++) {
+            bool failed = true;
+            for (long n = 1; failed; n++) {
+                failing_alloc_begin(n, forever);
+                enum ggl_status s = what == 0 ? collect_and_write(gguf) : open_and_free(what == 1 ? gguf : dat);
+                failed = failing_alloc_end();
+                assert_int_equal(s, failed ? GGL_ERR_NOMEM : GGL_OK);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_and_read), cmocka_unit_test(written_layout), cmocka_unit_test(broken_gguf),
         cmocka_unit_test(groups_are_folded), cmocka_unit_test(failing_writes), cmocka_unit_test(collected), cmocka_unit_test(dat_is_read),
-        cmocka_unit_test(broken_dat), cmocka_unit_test(no_file),
+        cmocka_unit_test(broken_dat), cmocka_unit_test(no_file), cmocka_unit_test(failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }
