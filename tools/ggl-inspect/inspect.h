@@ -8,7 +8,32 @@
 #include "ggml-lite/gguf.h"
 #include "gguf-convert/checkpoint.h"
 
-#define MAX_TYPES 64
+#define MAX_TYPES          64
+#define INSPECT_MAX_LAYERS 1024
+#define INSPECT_PART_TYPES 4
+
+enum inspect_role {
+    ROLE_ATTENTION, ROLE_COMPRESSOR, ROLE_INDEXER, ROLE_HC, ROLE_ROUTER, ROLE_SHARED, ROLE_EXPERTS, ROLE_PREDICTION,
+    ROLE_EMBEDDING, ROLE_HEAD, ROLE_OTHER, N_ROLES,
+};
+
+/* The tensors of a role in one layer. */
+struct inspect_part {
+    uint64_t tensors, bytes;
+    uint64_t token_bytes; /* of them that a token reads */
+    struct inspect_part_type {
+        const char *name;
+        uint64_t bytes;
+    } types[INSPECT_PART_TYPES]; /* most bytes first */
+    int n_types;
+};
+
+struct inspect_layer {
+    int32_t ratio;   /* -1: not known */
+    bool prediction; /* not one of the main layers */
+    uint64_t bytes;
+    struct inspect_part parts[N_ROLES];
+};
 
 struct inspect {
     const char *path;
@@ -24,6 +49,14 @@ struct inspect {
         uint64_t tensors, bytes;
     } types[MAX_TYPES];
     int n_types;
+    /* By layer and role; layers is NULL for what is no model. */
+    struct inspect_layer *layers, outside;
+    int n_layers;
+    uint64_t n_expert, n_expert_used; /* 0: not known */
+    struct inspect_totals {
+        uint64_t hot, routed, routed_token, tables, prediction; /* tables: rows that a token does not read */
+    } totals;
+    bool list_tensors;
     /* Of the cache in the form that the model was trained with; known: the metadata has what it takes. */
     struct inspect_memory {
         bool known;
@@ -38,6 +71,12 @@ const struct ggl_tensor *inspect_tensor(const struct inspect *in, uint64_t i);
 uint64_t inspect_tensor_bytes(const struct inspect *in, uint64_t i);
 const char *inspect_type_name(uint32_t type);
 
+const char *inspect_role_name(enum inspect_role role);
+void inspect_layers(struct inspect *in);
+bool inspect_same_layer(const struct inspect_layer *a, const struct inspect_layer *b);
+void inspect_print_layers(const struct inspect *in, FILE *f);
+
+int32_t inspect_ratio(const struct inspect *in, int layer); /* of a layer's compression; -1: not known */
 void inspect_memory(struct inspect *in, uint64_t ctx); /* ctx 0: what the model was trained for */
 /* The first tensor whose bytes do not have their hash, n_tensors when there is none. */
 uint64_t inspect_verify(struct inspect *in, int threads, bool quiet);

@@ -85,6 +85,40 @@ static void put_tensor(FILE *f, const struct inspect *in, uint64_t i)
     fputc('}', f);
 }
 
+static void put_parts(FILE *f, const struct inspect_layer *l)
+{
+    fputs("\"roles\": [", f);
+    for (int r = 0, n = 0; r < N_ROLES; r++) {
+        const struct inspect_part *p = &l->parts[r];
+        if (!p->tensors) continue;
+        fprintf(f, "%s{\"role\": \"%s\", \"tensors\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"bytes_per_token\": %" PRIu64
+                   ", \"types\": [", n++ ? ", " : "", inspect_role_name((enum inspect_role)r), p->tensors, p->bytes, p->token_bytes);
+        for (int k = 0; k < p->n_types; k++) fprintf(f, "%s\"%s\"", k ? ", " : "", p->types[k].name);
+        fputs("]}", f);
+    }
+    fputs("]}", f);
+}
+
+static void put_layers(FILE *f, const struct inspect *in)
+{
+    const struct inspect_totals *t = &in->totals;
+    if (!in->layers) {
+        fputs(",\n\"layers\": null", f);
+        return;
+    }
+    fputs(",\n\"layers\": [", f);
+    for (int i = 0, n = 0; i < in->n_layers; i++) {
+        if (!in->layers[i].bytes) continue;
+        fprintf(f, "%s\n  {\"layer\": %d, \"ratio\": %" PRId32 ", \"prediction\": %s, \"bytes\": %" PRIu64 ", ", n++ ? "," : "", i,
+                in->layers[i].ratio, in->layers[i].prediction ? "true" : "false", in->layers[i].bytes);
+        put_parts(f, &in->layers[i]);
+    }
+    fprintf(f, "],\n\"outside\": {\"bytes\": %" PRIu64 ", ", in->outside.bytes);
+    put_parts(f, &in->outside);
+    fprintf(f, ",\n\"per_token\": {\"hot_bytes\": %" PRIu64 ", \"routed_bytes\": %" PRIu64 ", \"routed_bytes_of_all\": %" PRIu64
+               ", \"prediction_bytes\": %" PRIu64 "}", t->hot, t->routed_token, t->routed, t->prediction);
+}
+
 static void put_memory(FILE *f, const struct inspect_memory *m)
 {
     if (!m->known) {
@@ -128,5 +162,6 @@ void inspect_print_json(const struct inspect *in, FILE *f)
     fprintf(f, "],\n\"n_tensors\": %" PRIu64 ", \"tensor_bytes\": %" PRIu64 ", \"verified\": %s,\n\"memory\": ", in->n_tensors,
             in->data_bytes, in->n_verified ? "true" : "false");
     put_memory(f, &in->memory);
+    put_layers(f, in);
     fputs("}\n", f);
 }

@@ -3,15 +3,18 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "ggl-inspect/inspect.h"
 
 static struct {
     int64_t ctx, threads;
-    bool json, verify, quiet;
+    bool json, verify, tensors, no_tensors, quiet;
 } args;
 
 static const struct cli_option options[] = {
     {'c', "ctx", "N", "estimate memory for N tokens (default: what the model was trained for)", CLI_INT, &args.ctx},
+    {'T', "tensors", NULL, "print the table of all tensors, too (default where the output is no terminal)", CLI_FLAG, &args.tensors},
+    {0, "no-tensors", NULL, "no table of all tensors", CLI_FLAG, &args.no_tensors},
     {0, "json", NULL, "print one JSON object", CLI_FLAG, &args.json},
     {0, "verify", NULL, "compare every tensor with its hash first", CLI_FLAG, &args.verify},
     {'t', "threads", "N", "threads of --verify (default: physical cores)", CLI_INT, &args.threads},
@@ -24,6 +27,7 @@ static const struct cli cli = {
     .synopsis = "[options] MODEL",
     .summary = "Shows the metadata, tensors, types and memory needs of a GGUF file or checkpoint directory.",
     .details = "MODEL is a GGUF file (the first part of a split one) or a checkpoint directory.\n"
+               "Tensors are summed up by layer and role: what every token reads, and what is routed.\n"
                "Everything in the file's header is checked, --verify or not; long arrays are abbreviated.\n"
                "\n"
                "exit codes: 0 ok; 2 usage; 65 the file is broken or a hash does not match; 66 it cannot be opened;\n"
@@ -137,11 +141,14 @@ int main(int argc, char **argv)
     open_model(&in, args.verify);
     if (args.verify) verify(&in);
     inspect_memory(&in, (uint64_t)args.ctx);
+    inspect_layers(&in);
+    in.list_tensors = !args.no_tensors && (args.tensors || !in.layers || !isatty(STDOUT_FILENO));
     if (args.json)
         inspect_print_json(&in, stdout);
     else
         inspect_print_text(&in, stdout);
     if (fflush(stdout) || ferror(stdout)) cli_die(&cli, 74, "standard output: write error");
+    free(in.layers);
     ggl_checkpoint_free(in.checkpoint);
     ggl_gguf_free(in.gguf);
     return 0;

@@ -29,6 +29,13 @@ static const struct ggl_kv *get_ratios(const struct inspect *in, const char *arc
     return ok ? kv : NULL;
 }
 
+int32_t inspect_ratio(const struct inspect *in, int layer)
+{
+    const char *arch = ggl_gguf_get_str(in->meta, "general.architecture");
+    const struct ggl_kv *ratios = arch && strlen(arch) <= 40 ? get_ratios(in, arch) : NULL;
+    return ratios && (uint64_t)layer < ratios->n ? ((const int32_t *)ratios->data)[layer] : -1;
+}
+
 void inspect_memory(struct inspect *in, uint64_t ctx)
 {
     struct inspect_memory *m = &in->memory;

@@ -6,6 +6,7 @@
 #include "ggl-inspect/inspect.h"
 
 #define MAX_ELEMENTS 8
+#define MAX_STRINGS  3
 #define MAX_TEXT     80
 
 /* Text of a file on a terminal: one line, and no control characters (C1 ones neither). */
@@ -64,16 +65,17 @@ static void print_kv(FILE *f, const struct ggl_kv *kv)
 {
     char type[16];
     bool array = kv->type == GGL_KV_ARR;
+    uint64_t most = kv->elem == GGL_KV_STR ? MAX_STRINGS : MAX_ELEMENTS;
     snprintf(type, sizeof(type), array ? "arr %s" : "%s", ggl_kv_type_name(kv->elem));
     fputs("  ", f);
     print_name(f, kv->key, 52);
     fprintf(f, " %-8s ", type);
     if (array) fputc('[', f);
-    for (uint64_t i = 0; i < kv->n && i < MAX_ELEMENTS; i++) {
+    for (uint64_t i = 0; i < kv->n && i < most; i++) {
         if (i) fputs(", ", f);
         print_element(f, kv, i);
     }
-    if (array) fputs(kv->n > MAX_ELEMENTS ? ", ...]" : "]", f);
+    if (array) fputs(kv->n > most ? ", ...]" : "]", f);
     if (array) fprintf(f, " (%" PRIu64 ")", kv->n);
     fputc('\n', f);
 }
@@ -97,6 +99,24 @@ static void print_bytes(FILE *f, const char *what, uint64_t n)
     fprintf(f, "  %-24s %16" PRIu64 "  %s\n", what, n, cli_bytes(n, text));
 }
 
+static void print_memory(const struct inspect *in, FILE *f)
+{
+    const struct inspect_memory *m = &in->memory;
+    if (!m->known) {
+        fprintf(f, "\nmemory: unknown (the metadata lacks the keys of a DeepSeek V4 model)\n");
+        return;
+    }
+    fprintf(f, "\nmemory for %" PRIu64 " tokens (without activations)\n", m->ctx);
+    fprintf(f, "  %-24s %16.1f\n", "KV bytes per token", m->bytes_per_token);
+    print_bytes(f, "KV rows", m->rows);
+    print_bytes(f, "index rows", m->index);
+    print_bytes(f, "windows", m->window);
+    print_bytes(f, "compressor state", m->state);
+    print_bytes(f, "weights (mapped)", m->weights);
+    print_bytes(f, "all", m->total);
+    if (in->layers) print_bytes(f, "of it hot", m->total - m->weights + in->totals.hot);
+}
+
 void inspect_print_text(const struct inspect *in, FILE *f)
 {
     char text[32];
@@ -111,9 +131,8 @@ void inspect_print_text(const struct inspect *in, FILE *f)
 
     fprintf(f, "\nmetadata: %" PRIu64 " keys\n", n_kv);
     for (uint64_t i = 0; i < n_kv; i++) print_kv(f, ggl_gguf_kv(in->meta, i));
-    fprintf(f, "\ntensors: %" PRIu64 " (name, shape, type, bytes, XXH3-128)\n", in->n_tensors);
-    for (uint64_t i = 0; i < in->n_tensors; i++) print_tensor(f, in, i);
-    if (in->n_verified) fprintf(f, "verified: all %" PRIu64 " tensors have their hash\n", in->n_verified);
+    inspect_print_layers(in, f);
+    if (in->n_verified) fprintf(f, "\nverified: all %" PRIu64 " tensors have their hash\n", in->n_verified);
 
     fprintf(f, "\ntypes\n");
     for (int i = 0; i < in->n_types; i++)
@@ -122,17 +141,11 @@ void inspect_print_text(const struct inspect *in, FILE *f)
     fprintf(f, "  %-8s %6" PRIu64 " tensors %16" PRIu64 "  %s\n", "all", in->n_tensors, in->data_bytes,
             cli_bytes(in->data_bytes, text));
 
-    const struct inspect_memory *m = &in->memory;
-    if (!m->known) {
-        fprintf(f, "\nmemory: unknown (the metadata lacks the keys of a DeepSeek V4 model)\n");
+    print_memory(in, f);
+    if (!in->list_tensors) {
+        fprintf(f, "\ntensors: %" PRIu64 " (--tensors lists them)\n", in->n_tensors);
         return;
     }
-    fprintf(f, "\nmemory for %" PRIu64 " tokens (without activations)\n", m->ctx);
-    fprintf(f, "  %-24s %16.1f\n", "KV bytes per token", m->bytes_per_token);
-    print_bytes(f, "KV rows", m->rows);
-    print_bytes(f, "index rows", m->index);
-    print_bytes(f, "windows", m->window);
-    print_bytes(f, "compressor state", m->state);
-    print_bytes(f, "weights (mapped)", m->weights);
-    print_bytes(f, "all", m->total);
+    fprintf(f, "\ntensors: %" PRIu64 " (name, shape, type, bytes, XXH3-128)\n", in->n_tensors);
+    for (uint64_t i = 0; i < in->n_tensors; i++) print_tensor(f, in, i);
 }
