@@ -53,7 +53,7 @@ struct convert_options {
     uint64_t split_max_bytes;
     bool int4;                   /* the profile native-int4 */
     const struct recipe *recipe; /* or one of llama.cpp's */
-    bool dry_run, verify, force, quiet, mtp;
+    bool dry_run, verify, force, resume, quiet, mtp;
     int64_t threads;
 };
 
@@ -74,14 +74,24 @@ const char *inputs_same_file(const struct plan *p, const char *path);
 /* IO: a file is not what it was when the plan was made. */
 enum ggl_status inputs_unchanged(const struct plan *p, struct ggl_error *err);
 
-/* emit.c: the bytes of item i in pieces; items in order. */
+/* steps.c: a tensor's rows in pieces that are handled one after the other. */
+struct step {
+    struct ggl_tensor view;  /* rows of one slice of the source, which it says nothing more about than these */
+    int64_t slice, row;      /* of its first row in the source, */
+    int64_t n_rows;          /* which has so many a slice */
+};
+uint64_t steps_count(const struct item *item);
+uint64_t steps_bytes(const struct item *item, uint64_t step); /* of the output before it */
+void step_view(const struct item *item, uint64_t step, struct step *s);
+
+/* emit.c: the bytes of a step in pieces; items and their steps in order. */
 typedef enum ggl_status emit_sink(void *user, const void *data, size_t n, struct ggl_error *err);
 struct encoders {
     struct int4_encoder *int4; /* for plans with INT4 items, else NULL */
     struct row_encoder *rows;  /* for plans with ENCODE items, else NULL */
 };
-enum ggl_status emit_item(const struct plan *p, uint64_t i, const struct encoders *e, emit_sink *sink, void *user,
-                          struct ggl_error *err);
+enum ggl_status emit_step(const struct plan *p, uint64_t i, const struct step *step, const struct encoders *e,
+                          emit_sink *sink, void *user, struct ggl_error *err);
 enum ggl_status emit_stopped(struct ggl_error *err); /* CANCELLED when a signal came */
 
 /* int4.c: quantising with `threads` threads (0: one a physical core). */
@@ -100,17 +110,21 @@ bool int4_compare_row(const struct ggl_tensor *t, int64_t row, const float *x, s
 /* encode.c: rows of any type to blocks of another, with `threads` threads. */
 enum ggl_status rows_new(int64_t threads, struct row_encoder **out, struct ggl_error *err); /* also on error to be freed */
 void rows_free(struct row_encoder *e);
-enum ggl_status rows_emit(struct row_encoder *e, const struct item *item, enum ggl_type type, emit_sink *sink, void *user,
+enum ggl_status rows_emit(struct row_encoder *e, const struct step *step, enum ggl_type type, emit_sink *sink, void *user,
                           struct ggl_error *err);
 int64_t rows_first_not_finite(const float *x, int64_t n); /* n: none */
 /* FORMAT: element i of x, in row `row` of t's rows over all slices, is no number. */
 enum ggl_status rows_not_finite(const struct ggl_tensor *t, int64_t row, const float *x, int64_t i, struct ggl_error *err);
+
+/* identity.c: lines for the journal that change when the output would; to be freed, NULL: out of memory. */
+char *identity_text(const struct plan *p, const struct convert_options *o, uint32_t n_parts);
 
 /* write.c */
 enum ggl_status write_output(const struct plan *p, const struct convert_options *o, struct ggl_error *err);
 /* The file under which the output is opened (its first part), to be freed. */
 enum ggl_status write_first_path(const struct plan *p, const struct convert_options *o, char **path,
                                  struct ggl_error *err);
+bool write_is_open(const struct convert_options *o); /* a journal is there */
 /* IO errors of a missing folder and the like come before the plan's work is lost. */
 enum ggl_status write_check_output(const struct plan *p, const struct convert_options *o, struct ggl_error *err);
 

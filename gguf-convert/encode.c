@@ -15,7 +15,7 @@ struct row_encoder {
     const struct ggl_tensor *source;
     enum ggl_type type;
     uint64_t row_bytes;
-    uint8_t *blocks; /* of rows first .. first + n - 1, over all slices */
+    uint8_t *blocks; /* of rows first .. first + n - 1 of the step */
     float *rows;     /* one a thread */
     bool *spoilt;    /* one a thread: it has met a number that is not finite */
     int64_t first, n;
@@ -76,7 +76,7 @@ static enum ggl_status prepare(struct row_encoder *e, const struct ggl_tensor *t
 
 static bool decode(const struct row_encoder *e, int64_t row, float *x)
 {
-    return ggl_tensor_decode_row(e->source, row / e->source->ne[1], row % e->source->ne[1], x);
+    return ggl_tensor_decode_row(e->source, 0, row, x);
 }
 
 static void encode_share(void *arg, int ith, int nth)
@@ -91,7 +91,7 @@ static void encode_share(void *arg, int ith, int nth)
     }
 }
 
-static enum ggl_status check_finite(const struct row_encoder *e, struct ggl_error *err)
+static enum ggl_status check_finite(const struct row_encoder *e, int64_t base, struct ggl_error *err)
 {
     const int64_t n = e->source->ne[0];
     bool any = false;
@@ -99,24 +99,26 @@ static enum ggl_status check_finite(const struct row_encoder *e, struct ggl_erro
     if (!any) return GGL_OK;
     for (int64_t row = e->first; row < e->first + e->n; row++) {
         int64_t i = decode(e, row, e->rows) ? rows_first_not_finite(e->rows, n) : n;
-        if (i < n) return rows_not_finite(e->source, row, e->rows, i, err);
+        if (i < n) return rows_not_finite(e->source, base + row, e->rows, i, err);
     }
     return ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no encoder", e->source->name);
 }
 
-enum ggl_status rows_emit(struct row_encoder *e, const struct item *item, enum ggl_type type, emit_sink *sink, void *user,
+enum ggl_status rows_emit(struct row_encoder *e, const struct step *step, enum ggl_type type, emit_sink *sink, void *user,
                           struct ggl_error *err)
 {
-    const struct ggl_tensor *t = item->source;
-    const int64_t rows = t->ne[1] * t->ne[2] * t->ne[3]; /* > 0: the item has bytes */
-    e->row_bytes = item->bytes / (uint64_t)rows;
+    const struct ggl_tensor *t = &step->view;
+    const int64_t rows = t->ne[1], base = step->slice * step->n_rows + step->row;
+    if (!ggl_row_bytes(type, t->ne[0], &e->row_bytes)) {
+        return ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: broken blocks", t->name);
+    }
     int64_t most = ggl_team_size(e->team) * (e->row_bytes < SHARE_BYTES ? (int64_t)(SHARE_BYTES / e->row_bytes) : 1);
     enum ggl_status s = prepare(e, t, type, most < rows ? most : rows, err);
     for (e->first = 0; e->first < rows && !s; e->first += e->n) {
         e->n = rows - e->first < most ? rows - e->first : most;
         if ((s = emit_stopped(err))) break;
         s = ggl_team_run(e->team, encode_share, e, err);
-        if (!s) s = check_finite(e, err);
+        if (!s) s = check_finite(e, base, err);
         if (!s) s = sink(user, e->blocks, (size_t)e->n * (size_t)e->row_bytes, err);
     }
     return s;

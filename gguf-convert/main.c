@@ -21,7 +21,9 @@ static const struct cli_option options[] = {
     {'n', "dry-run", NULL, "print every tensor and the exact output size, write nothing", CLI_FLAG, &args.dry_run},
     {0, "verify", NULL, "compare OUTPUT with INPUT, bit for bit where nothing is rounded: after writing, or instead of it when it exists",
      CLI_FLAG, &args.verify},
-    {'f', "force", NULL, "replace OUTPUT", CLI_FLAG, &args.force},
+    {'r', "resume", NULL, "go on where an interrupted conversion stopped, if one did", CLI_FLAG, &args.resume},
+    {'f', "force", NULL, "replace OUTPUT, and forget an interrupted conversion unless --resume can go on with it", CLI_FLAG,
+     &args.force},
     {'q', "quiet", NULL, "no progress, no warnings", CLI_FLAG, &args.quiet},
     {'t', "threads", "N", "threads that quantise (default: physical cores); never changes a result", CLI_INT, &args.threads},
     {0}};
@@ -38,7 +40,10 @@ static const struct cli cli = {
     "MXFP4_MOE is what llama.cpp and its relatives read: names, keys, types and order are theirs.  The experts stay\n"
     "MXFP4 and lose nothing; every other matrix is rounded to Q8_0, 8.5 bits a weight; vectors, norms and the router\n"
     "become F32.  Q8_0 rounds the experts too.  INPUT may be a native file; nothing is rounded twice.\n"
-    "OUTPUT appears under its name only when it is complete.\n\n"
+    "OUTPUT appears under its name only when it is complete.  Until then the data is in OUTPUT.part (one for each part\n"
+    "of a split output), and OUTPUT.journal says how much of it is safely on disk.  Ctrl-C, a full disk, a crash or a\n"
+    "kill leave both: the same command with --resume checks what is there and goes on, and the result is the same, bit\n"
+    "for bit.  To give up, remove them, or start anew with --force.\n\n"
     "EXAMPLES\n"
     "    gguf-convert DeepSeek-V4-Flash flash.gguf --verify\n"
     "    gguf-convert flash.gguf flash-int4.gguf --type native-int4\n"
@@ -63,6 +68,7 @@ static void catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a failed write like a full disk */
 }
 
 static void check_options(void)
@@ -95,7 +101,8 @@ static void warn(const struct plan *p)
 /* A file to compare with is there, and nobody asked to replace it. */
 static bool only_verify(const char *first)
 {
-    FILE *f = args.verify && !args.force ? fopen(first, "rb") : NULL;
+    if (!args.verify || args.force || (args.resume && write_is_open(&args))) return false;
+    FILE *f = fopen(first, "rb");
     if (f) fclose(f);
     return f != NULL;
 }
@@ -134,7 +141,7 @@ int main(int argc, char **argv)
     catch_signals();
     enum ggl_status s = run(&plan, &err);
     plan_free(&plan);
-    if (s == GGL_ERR_CANCELLED) cli_die(&cli, 128 + (int)convert_stop, "interrupted; nothing was written");
+    if (s == GGL_ERR_CANCELLED) cli_die(&cli, 128 + (int)convert_stop, "%s", err.what);
     if (s) cli_die_error(&cli, &err);
     return 0;
 }
