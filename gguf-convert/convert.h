@@ -63,7 +63,8 @@ extern volatile sig_atomic_t convert_stop;
 /* plan.c */
 enum ggl_status plan_make(const struct convert_options *o, struct plan *p, struct ggl_error *err);
 void plan_free(struct plan *p);
-/* "native" for our own layout, else the architecture that a copied file keeps. */
+
+/* dry_run.c */
 void plan_print(const struct plan *p, const struct convert_options *o, uint64_t file_bytes, FILE *f);
 
 /* inputs.c */
@@ -84,6 +85,13 @@ uint64_t steps_count(const struct item *item);
 uint64_t steps_bytes(const struct item *item, uint64_t step); /* of the output before it */
 void step_view(const struct item *item, uint64_t step, struct step *s);
 
+/* source.c: the rows of a step as memory, until the next step.  NULL: out of memory. */
+struct source *source_new(const struct plan *p);
+void source_free(struct source *src); /* accepts NULL */
+enum ggl_status source_step(struct source *src, uint64_t item, uint64_t step, struct step *s, struct ggl_error *err);
+void source_done(const struct source *src, const struct step *s);
+void source_let_go(const uint8_t *data, uint64_t n); /* mapped bytes that are not needed soon */
+
 /* emit.c: the bytes of a step in pieces; items and their steps in order. */
 typedef enum ggl_status emit_sink(void *user, const void *data, size_t n, struct ggl_error *err);
 struct encoders {
@@ -97,8 +105,8 @@ enum ggl_status emit_stopped(struct ggl_error *err); /* CANCELLED when a signal 
 /* int4.c: quantising with `threads` threads (0: one a physical core). */
 enum ggl_status int4_new(int64_t threads, struct int4_encoder **out, struct ggl_error *err); /* also on error to be freed */
 void int4_free(struct int4_encoder *e);
-enum ggl_status int4_emit(struct int4_encoder *e, const struct item *item, emit_sink *sink, void *user,
-                          struct ggl_error *err);
+enum ggl_status int4_emit(struct int4_encoder *e, const struct item *item, const struct step *step, emit_sink *sink,
+                          void *user, struct ggl_error *err);
 /* What rows of an INT4 tensor lost.  False: the row is not what x rounds to, whatever the scales. */
 struct int4_stats {
     double error, power; /* sums of squares */
@@ -108,6 +116,7 @@ struct int4_stats {
 bool int4_compare_row(const struct ggl_tensor *t, int64_t row, const float *x, struct int4_stats *stats);
 
 /* encode.c: rows of any type to blocks of another, with `threads` threads. */
+#define ENCODE_SHARE_BYTES (256u << 10) /* of blocks, for a thread at a time */
 enum ggl_status rows_new(int64_t threads, struct row_encoder **out, struct ggl_error *err); /* also on error to be freed */
 void rows_free(struct row_encoder *e);
 enum ggl_status rows_emit(struct row_encoder *e, const struct step *step, enum ggl_type type, emit_sink *sink, void *user,
@@ -128,7 +137,12 @@ bool write_is_open(const struct convert_options *o); /* a journal is there */
 /* IO errors of a missing folder and the like come before the plan's work is lost. */
 enum ggl_status write_check_output(const struct plan *p, const struct convert_options *o, struct ggl_error *err);
 
+/* estimate.c: the most memory (resident) that a conversion takes, and how long it takes to read and convert, from
+ * samples; < 0: unknown. */
+uint64_t estimate_memory(const struct plan *p, int64_t threads);
+double estimate_seconds(const struct plan *p, int64_t threads);
+
 /* verify.c: `path` holds exactly what the plan says, compared with the source; what rounding lost goes to stdout. */
-enum ggl_status verify_output(const struct plan *p, const char *path, bool quiet, struct ggl_error *err);
+enum ggl_status verify_output(const struct plan *p, const char *path, const struct convert_options *o, struct ggl_error *err);
 
 #endif

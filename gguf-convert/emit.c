@@ -107,6 +107,6 @@ enum ggl_status emit_step(const struct plan *p, uint64_t i, const struct step *s
     case ITEM_SCALE: return emit_plane(t->scale, t->scale_slice_bytes, sink, user, err);
     case ITEM_MXFP4: case ITEM_IDS: return emit_converted(item, t, sink, user, err);
     case ITEM_ENCODE: return rows_emit(e->rows, step, ggl_gguf_tensor(p->out, i)->type, sink, user, err);
-    default: return int4_emit(e->int4, item, sink, user, err);
+    default: return int4_emit(e->int4, item, step, sink, user, err);
     }
 }

@@ -8,8 +8,6 @@
 #include "ggml-lite/threads.h"
 #include "gguf-convert/convert.h"
 
-#define SHARE_BYTES (256u << 10) /* of blocks, for a thread at a time */
-
 struct row_encoder {
     struct ggl_team *team;
     const struct ggl_tensor *source;
@@ -112,7 +110,7 @@ enum ggl_status rows_emit(struct row_encoder *e, const struct step *step, enum g
     if (!ggl_row_bytes(type, t->ne[0], &e->row_bytes)) {
         return ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: broken blocks", t->name);
     }
-    int64_t most = ggl_team_size(e->team) * (e->row_bytes < SHARE_BYTES ? (int64_t)(SHARE_BYTES / e->row_bytes) : 1);
+    int64_t most = ggl_team_size(e->team) * (e->row_bytes < ENCODE_SHARE_BYTES ? (int64_t)(ENCODE_SHARE_BYTES / e->row_bytes) : 1);
     enum ggl_status s = prepare(e, t, type, most < rows ? most : rows, err);
     for (e->first = 0; e->first < rows && !s; e->first += e->n) {
         e->n = rows - e->first < most ? rows - e->first : most;

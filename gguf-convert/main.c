@@ -18,7 +18,7 @@ static const struct cli_option options[] = {
     {0, "with-mtp", NULL, "keep the multi-token-prediction blocks (default, but not of recipes)", CLI_FLAG, &with_mtp},
     {0, "no-mtp", NULL, "leave them out", CLI_FLAG, &without_mtp},
     {0, "imatrix", "FILE", "importance matrix for INT4: not in this version", CLI_STR, &args.imatrix},
-    {'n', "dry-run", NULL, "print every tensor and the exact output size, write nothing", CLI_FLAG, &args.dry_run},
+    {'n', "dry-run", NULL, "print every tensor, the exact output size, the most memory and an estimate of time; write nothing", CLI_FLAG, &args.dry_run},
     {0, "verify", NULL, "compare OUTPUT with INPUT, bit for bit where nothing is rounded: after writing, or instead of it when it exists",
      CLI_FLAG, &args.verify},
     {'r', "resume", NULL, "go on where an interrupted conversion stopped, if one did", CLI_FLAG, &args.resume},
@@ -44,6 +44,10 @@ static const struct cli cli = {
     "of a split output), and OUTPUT.journal says how much of it is safely on disk.  Ctrl-C, a full disk, a crash or a\n"
     "kill leave both: the same command with --resume checks what is there and goes on, and the result is the same, bit\n"
     "for bit.  To give up, remove them, or start anew with --force.\n\n"
+    "MEMORY\n"
+    "    A checkpoint directory is read in pieces of 16 MiB and never mapped: less than 512 MiB of memory (Pro: 768 MiB),\n"
+    "    address space included (ulimit -v), whatever the size of the model.  A GGUF file as INPUT, and OUTPUT while --verify\n"
+    "    reads it, are mapped; what is resident of them is let go again.\n\n"
     "EXAMPLES\n"
     "    gguf-convert DeepSeek-V4-Flash flash.gguf --verify\n"
     "    gguf-convert flash.gguf flash-int4.gguf --type native-int4\n"
@@ -125,7 +129,7 @@ static enum ggl_status run(struct plan *p, struct ggl_error *err)
         s = write_check_output(p, &args, err);
         if (!s) s = write_output(p, &args, err);
     }
-    if (!s && args.verify) s = verify_output(p, first, args.quiet, err);
+    if (!s && args.verify) s = verify_output(p, first, &args, err);
     free(first);
     return s;
 }

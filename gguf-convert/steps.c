@@ -8,10 +8,10 @@
 #define STEP_BYTES (16u << 20) /* of the source's codes */
 #define TILE_ROWS  128         /* rows that share a row of FP8 scales */
 
-/* INT4 needs all rows of a matrix for its third plane; such matrices are small. */
+/* INT4's second and third plane are known when the first is complete. */
 static bool is_whole(const struct item *item)
 {
-    return item->kind >= ITEM_INT4;
+    return item->kind > ITEM_INT4;
 }
 
 static int64_t rows_of_step(const struct item *item)

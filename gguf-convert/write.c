@@ -174,12 +174,18 @@ static enum ggl_status put_mark(struct sink *k, struct ggl_error *err)
     return s;
 }
 
-/* Between two steps.  The planes of an INT4 matrix come from one computation: there is no place between them. */
+/* The planes of an INT4 matrix come from one computation: nobody can begin in the middle. */
+static bool is_within(const struct item *item, uint64_t step)
+{
+    return item->kind > ITEM_INT4 || (step && item->kind == ITEM_INT4);
+}
+
+/* Between two steps. */
 static enum ggl_status end_step(struct sink *k, uint64_t item, uint64_t step, struct ggl_error *err)
 {
     const struct plan *p = k->plan;
     if (step == steps_count(&p->items[item])) item++, step = 0;
-    if (journal_renaming(k->journal) || (item < p->n_items && p->items[item].kind > ITEM_INT4)) return GGL_OK;
+    if (journal_renaming(k->journal) || (item < p->n_items && is_within(&p->items[item], step))) return GGL_OK;
     k->last = (struct mark){item, step, k->done, data_hash_end(&k->hash)};
     if (k->done - k->marked < MARK_BYTES && cli_now() - k->marked_at < MARK_SECONDS) return GGL_OK;
     return put_mark(k, err);
@@ -189,14 +195,17 @@ static enum ggl_status write_from(struct sink *k, struct mark at, const struct e
 {
     const struct plan *p = k->plan;
     struct step step;
-    enum ggl_status s = GGL_OK;
+    struct source *source = source_new(p);
+    enum ggl_status s = source ? GGL_OK : no_memory(k->options->output, err);
     for (uint64_t i = at.item; i < p->n_items && !s; i++) {
         for (uint64_t n = i == at.item ? at.step : 0; n < steps_count(&p->items[i]) && !s; n++) {
-            step_view(&p->items[i], n, &step);
-            s = emit_step(p, i, &step, e, write_piece, k, err);
+            s = source_step(source, i, n, &step, err);
+            if (!s) s = emit_step(p, i, &step, e, write_piece, k, err);
             if (!s) s = end_step(k, i, n + 1, err);
+            source_done(source, &step);
         }
     }
+    source_free(source);
     return s;
 }
 
@@ -218,7 +227,7 @@ static bool is_place(const struct plan *p, const struct mark *m, uint64_t before
     if (m->item > p->n_items || m->bytes < before) return false;
     for (uint64_t i = 0; i < m->item; i++) bytes += p->items[i].bytes;
     if (m->item == p->n_items) return !m->step && bytes == m->bytes;
-    if (m->step && m->step >= steps_count(&p->items[m->item])) return false;
+    if ((m->step && m->step >= steps_count(&p->items[m->item])) || is_within(&p->items[m->item], m->step)) return false;
     return bytes + steps_bytes(&p->items[m->item], m->step) == m->bytes;
 }
 

@@ -58,6 +58,14 @@ static enum ggl_status open_regular(const char *path, int *fd, struct stat *st, 
                     S_ISDIR(st->st_mode) ? "it is a directory" : "it is not a regular file", NULL, "cannot open");
 }
 
+enum ggl_status ggl_file_open(const char *path, int *fd, uint64_t *size, struct ggl_error *err)
+{
+    struct stat st;
+    enum ggl_status s = open_regular(path, fd, &st, err);
+    if (!s) *size = (uint64_t)st.st_size;
+    return s;
+}
+
 enum ggl_status ggl_map_open(const char *path, struct ggl_map *map, struct ggl_error *err)
 {
     int fd;

@@ -15,6 +15,8 @@ struct ggl_map {
     void *handle;        /* private */
 };
 
+/* A regular file for reading with pread; its size is what it had then. */
+GGL_API enum ggl_status ggl_file_open(const char *path, int *fd, uint64_t *size, struct ggl_error *err);
 /* Map a whole regular file read-only and shared.  NOT_FOUND: cannot be opened; IO; NOMEM. */
 GGL_API enum ggl_status ggl_map_open(const char *path, struct ggl_map *map, struct ggl_error *err);
 GGL_API void ggl_map_close(struct ggl_map *map); /* accepts a zeroed struct */

@@ -74,11 +74,15 @@ while read -r i at again kind; do
             [ "$(cat "$name")" = old ] || fail "run $i: $name was not kept"
         done
     fi
+    # Where the kill came behind the last step, there is nothing to resume.
+    if ! [ -e "$tmp/work/x.gguf.journal" ] && [ -z "$old" ] && ls "$tmp/work" | grep -q .; then
+        same "$kind"
+        continue
+    fi
     if [ $((i % 4)) -eq 1 ]; then
         interrupted "$(awk "BEGIN { print $time * $again / 1e6 + 0.001 }")" "$convert" -q "$input" "$tmp/work/x.gguf" $options $old --resume
     fi
-    # Where the kill came behind the last step, there is nothing to resume.
-    if ! [ -e "$tmp/work/x.gguf.journal" ] && [ -z "$old" ] && ls "$tmp/work" | grep -q .; then
+    if ! [ -e "$tmp/work/x.gguf.journal" ] && [ -z "$old" ] && ls "$tmp/work" | grep -q .; then # now it ended
         same "$kind"
         continue
     fi
