@@ -97,11 +97,3 @@ bool ggl_decode(enum ggl_type type, const void *blocks, float *y, int64_t n)
     info->decode(blocks, y, n);
     return true;
 }
-
-bool ggl_encode(enum ggl_type type, const float *x, void *blocks, int64_t n)
-{
-    const struct ggl_type_info *info = ggl_type_info(type);
-    if (!info || !info->encode || n < 0 || n % info->block_elems) return false;
-    info->encode(x, blocks, n);
-    return true;
-}
