@@ -8,7 +8,17 @@ typedef void row_encoder(const float *x, const float *weights, void *blocks, int
 static const struct {
     row_encoder *encode;
     bool needs_weights;
-} rows[GGL_TYPE_GGUF_END];
+} rows[GGL_TYPE_GGUF_END] = {
+    [GGL_TYPE_Q4_0] = {ggl_q4_0_encode_row, false},
+    [GGL_TYPE_Q4_1] = {ggl_q4_1_encode_row, false},
+    [GGL_TYPE_Q5_0] = {ggl_q5_0_encode_row, false},
+    [GGL_TYPE_Q5_1] = {ggl_q5_1_encode_row, false},
+    [GGL_TYPE_Q2_K] = {ggl_q2_k_encode_row, false},
+    [GGL_TYPE_Q3_K] = {ggl_q3_k_encode_row, false},
+    [GGL_TYPE_Q4_K] = {ggl_q4_k_encode_row, false},
+    [GGL_TYPE_Q5_K] = {ggl_q5_k_encode_row, false},
+    [GGL_TYPE_Q6_K] = {ggl_q6_k_encode_row, false},
+};
 
 static bool whole_blocks(const struct ggl_type_info *info, int64_t n)
 {

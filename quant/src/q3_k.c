@@ -2,8 +2,11 @@
  * Q3_K (256 elements, 110 bytes): 32 bytes of third bits, 64 bytes of 2-bit codes, 16 six-bit scales in 12
  * bytes, d half.  y = (d (scale - 32)) (q - 4).
  */
+#include <math.h>
+#include <string.h>
 #include "codec.h"
 #include "scalar.h"
+#include "search.h"
 
 void ggl_q3_k_decode(const void *blocks, float *restrict y, int64_t n)
 {
@@ -22,4 +25,82 @@ void ggl_q3_k_decode(const void *blocks, float *restrict y, int64_t n)
             }
         }
     }
+}
+
+/* ---- encoder: a scale for every 16 elements, six bits for the scales, elements rounded again with what these became */
+
+enum { GROUP = 16, N_GROUPS = 16 };
+
+/* Codes 0..63 of scales around 32, the largest magnitude at 0.  Returns d. */
+static float round_scales(const float *scale, uint8_t *code)
+{
+    float extreme = 0;
+    for (int g = 0; g < N_GROUPS; g++)
+        if (fabsf(scale[g]) > fabsf(extreme)) extreme = scale[g];
+    memset(code, 32, N_GROUPS);
+    if (extreme == 0) return 0;
+    float inverse = -32 / extreme;
+    for (int g = 0; g < N_GROUPS; g++) code[g] = (uint8_t)(int)(ggl_code_within(inverse * scale[g], -32, 31) + 32);
+    return 1 / inverse;
+}
+
+/* With importances the best scale is searched, and the scales' weights are those of their elements. */
+static float search_groups(struct ggl_block *block, const float *weights, uint8_t *scale_code, uint8_t *codes)
+{
+    float scale[N_GROUPS], weight[N_GROUPS] = {0};
+    if (weights) ggl_block_weigh(block, weights, 2 * ggl_block_mean_square(block), GROUP);
+    for (int g = 0; g < N_GROUPS; g++) {
+        const float *x = block->x + GROUP * g, *w = block->w + GROUP * g;
+        uint8_t *c = codes + GROUP * g;
+        scale[g] = weights ? ggl_search_symmetric(x, w, GROUP, 4, c) : ggl_search_symmetric_steps(x, GROUP, 4, c);
+        for (int i = 0; i < GROUP && weights; i++) weight[g] += w[i];
+    }
+    return weights ? ggl_search_symmetric(scale, weight, N_GROUPS, 32, scale_code) : round_scales(scale, scale_code);
+}
+
+static void round_again(const struct ggl_block *block, float d, const uint8_t *scale, uint8_t *codes)
+{
+    for (int g = 0; g < N_GROUPS; g++) {
+        float ds = d * (float)(scale[g] - 32);
+        if (ds == 0) continue;
+        for (int i = GROUP * g; i < GROUP * (g + 1); i++)
+            codes[i] = (uint8_t)(int)(ggl_code_within(block->x[i] / ds, -4, 3) + 4);
+    }
+}
+
+static void put_codes(const uint8_t *codes, uint8_t *b)
+{
+    for (int i = 0; i < 256; i++) {
+        b[i % 32] = (uint8_t)(b[i % 32] | codes[i] >> 2 << i / 32);
+        uint8_t *q = b + 32 + 32 * (i / 128) + i % 32;
+        *q = (uint8_t)(*q | (codes[i] & 3) << 2 * (i % 128 / 32));
+    }
+}
+
+static void put_scales(const uint8_t *code, uint8_t *s)
+{
+    for (int g = 0; g < N_GROUPS; g++) {
+        s[g % 8] = (uint8_t)(s[g % 8] | (code[g] & 15) << 4 * (g / 8));
+        s[8 + g % 4] = (uint8_t)(s[8 + g % 4] | code[g] >> 4 << 2 * (g / 4));
+    }
+}
+
+void ggl_q3_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+{
+    uint8_t *b = blocks;
+    for (int64_t i = 0; i < n; i += 256, b += 110) {
+        struct ggl_block block;
+        uint8_t scales[N_GROUPS], codes[GGL_BLOCK_MAX];
+        if (!ggl_block_begin(&block, x + i, 256, b, 110, 108, GGL_NO_FIELD)) continue;
+        uint16_t d = ggl_block_half(&block, search_groups(&block, weights ? weights + i : NULL, scales, codes));
+        round_again(&block, ggl_block_of_half(&block, d), scales, codes);
+        put_codes(codes, b);
+        put_scales(scales, b + 96);
+        ggl_store_u16(b + 108, d);
+    }
+}
+
+void ggl_q3_k_encode(const float *x, void *blocks, int64_t n)
+{
+    ggl_q3_k_encode_row(x, NULL, blocks, n);
 }
