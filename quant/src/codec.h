@@ -62,6 +62,10 @@ void ggl_q4_k_encode_row(const float *x, const float *weights, void *blocks, int
 void ggl_q5_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
 void ggl_q6_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
 
+/* 32 codes of 4 bits as 16 bytes of nibbles, elements 0..15 low; of 5 bits as four bytes of the highest, then nibbles. */
+void ggl_q4_put_codes(const uint8_t *codes, uint8_t *b);
+void ggl_q5_put_codes(const uint8_t *codes, uint8_t *b);
+
 /* The levels of IQ4_NL, IQ4_XS and INT4, and 32 elements d * level from 16 bytes of nibbles, low ones first. */
 extern const int8_t ggl_iq4_levels[16];
 void ggl_iq4_decode_run(float d, const uint8_t *qs, float *y);

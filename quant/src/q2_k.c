@@ -39,11 +39,14 @@ static void search_groups(struct ggl_block *block, const float *weights, struct 
     if (weights) ggl_block_weigh(block, weights, ggl_block_mean_square(block), GROUP);
     else
         for (int i = 0; i < 256; i++) block->w[i] = fabsf(block->x[i]);
+    for (int g = 0; g < N_GROUPS; g += GGL_LANES) {
+        struct ggl_lanes lanes;
+        ggl_lanes_load_block(&lanes, block, GROUP * g, GROUP);
+        ggl_search_affine(&lanes, &how, p->scale + g, p->min + g, p->codes + GROUP * g);
+    }
     for (int g = 0; g < N_GROUPS; g++) {
-        const float *w = block->w + GROUP * g;
-        p->scale[g] = ggl_search_affine(block->x + GROUP * g, w, GROUP, &how, p->codes + GROUP * g, &p->min[g]);
         p->weight[g] = 0;
-        for (int i = 0; i < GROUP; i++) p->weight[g] += w[i];
+        for (int i = 0; i < GROUP; i++) p->weight[g] += block->w[GROUP * g + i];
     }
 }
 

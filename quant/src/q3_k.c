@@ -44,18 +44,30 @@ static float round_scales(const float *scale, uint8_t *code)
     return 1 / inverse;
 }
 
-/* With importances the best scale is searched, and the scales' weights are those of their elements. */
-static float search_groups(struct ggl_block *block, const float *weights, uint8_t *scale_code, uint8_t *codes)
+static float steps(const struct ggl_block *block, uint8_t *scale_code, uint8_t *codes)
 {
-    float scale[N_GROUPS], weight[N_GROUPS] = {0};
-    if (weights) ggl_block_weigh(block, weights, 2 * ggl_block_mean_square(block), GROUP);
-    for (int g = 0; g < N_GROUPS; g++) {
-        const float *x = block->x + GROUP * g, *w = block->w + GROUP * g;
-        uint8_t *c = codes + GROUP * g;
-        scale[g] = weights ? ggl_search_symmetric(x, w, GROUP, 4, c) : ggl_search_symmetric_steps(x, GROUP, 4, c);
-        for (int i = 0; i < GROUP && weights; i++) weight[g] += w[i];
+    float scale[N_GROUPS];
+    for (int g = 0; g < N_GROUPS; g++)
+        scale[g] = ggl_search_symmetric_steps(block->x + GROUP * g, GROUP, 4, codes + GROUP * g);
+    return round_scales(scale, scale_code);
+}
+
+/* With importances the best scale is searched, and a scale weighs what its elements weigh. */
+static float search(struct ggl_block *block, const float *weights, uint8_t *scale_code, uint8_t *codes)
+{
+    float scale[N_GROUPS], weight[N_GROUPS] = {0}, d[GGL_LANES];
+    uint8_t lane_codes[GGL_LANES * N_GROUPS];
+    struct ggl_lanes lanes;
+    ggl_block_weigh(block, weights, 2 * ggl_block_mean_square(block), GROUP);
+    for (int g = 0; g < N_GROUPS; g += GGL_LANES) {
+        ggl_lanes_load_block(&lanes, block, GROUP * g, GROUP);
+        ggl_search_symmetric(&lanes, 4, scale + g, codes + GROUP * g);
     }
-    return weights ? ggl_search_symmetric(scale, weight, N_GROUPS, 32, scale_code) : round_scales(scale, scale_code);
+    for (int i = 0; i < 256; i++) weight[i / GROUP] += block->w[i];
+    for (int g = 0; g < GGL_LANES; g++) ggl_lanes_load(&lanes, g, scale, weight, N_GROUPS); /* one would do */
+    ggl_search_symmetric(&lanes, 32, d, lane_codes);
+    memcpy(scale_code, lane_codes, N_GROUPS);
+    return d[0];
 }
 
 static void round_again(const struct ggl_block *block, float d, const uint8_t *scale, uint8_t *codes)
@@ -92,7 +104,8 @@ void ggl_q3_k_encode_row(const float *x, const float *weights, void *blocks, int
         struct ggl_block block;
         uint8_t scales[N_GROUPS], codes[GGL_BLOCK_MAX];
         if (!ggl_block_begin(&block, x + i, 256, b, 110, 108, GGL_NO_FIELD)) continue;
-        uint16_t d = ggl_block_half(&block, search_groups(&block, weights ? weights + i : NULL, scales, codes));
+        float scale = weights ? search(&block, weights + i, scales, codes) : steps(&block, scales, codes);
+        uint16_t d = ggl_block_half(&block, scale);
         round_again(&block, ggl_block_of_half(&block, d), scales, codes);
         put_codes(codes, b);
         put_scales(scales, b + 96);

@@ -79,13 +79,14 @@ static void search_groups(struct ggl_block *block, const float *weights, const s
 {
     if (weights) ggl_block_weigh(block, weights, 2 * ggl_block_mean_square(block), GROUP);
     for (int g = 0; g < N_GROUPS; g++) {
-        const float *x = block->x + GROUP * g;
         float *w = block->w + GROUP * g;
-        if (!weights) weigh_group(w, x);
-        p->scale[g] = ggl_search_affine(x, w, GROUP, how, p->codes + GROUP * g, &p->min[g]);
+        if (!weights) weigh_group(w, block->x + GROUP * g);
         p->weight[g] = 0;
         for (int i = 0; i < GROUP; i++) p->weight[g] += w[i];
     }
+    struct ggl_lanes lanes;
+    ggl_lanes_load_block(&lanes, block, 0, GROUP);
+    ggl_search_affine(&lanes, how, p->scale, p->min, p->codes);
 }
 
 static void quantise_scales(const struct ggl_block *block, bool weighted, struct parts *p)

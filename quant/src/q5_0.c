@@ -1,12 +1,11 @@
 /*
  * Q5_0 (32 elements, 22 bytes): d half, 32 high bits, 16 bytes of low nibbles; y = (q - 16) d.
  * Q5_1 (24 bytes): d and m half, high bits, nibbles; y = q d + m.
- * Without importances the encoders are ggml's plain rounding; with them they search the scale of the smallest error.
+ * The encoders are ggml's plain rounding; weighted.c has those that search the scale of the smallest error.
  */
 #include "codec.h"
 #include "quant/quant.h"
 #include "scalar.h"
-#include "search.h"
 
 enum { QK = 32 };
 
@@ -40,8 +39,7 @@ void ggl_q5_1_decode(const void *blocks, float *restrict y, int64_t n)
     }
 }
 
-/* High bits (4 bytes) and nibbles (16 bytes) of a block. */
-static void put_codes(const uint8_t *codes, uint8_t *b)
+void ggl_q5_put_codes(const uint8_t *codes, uint8_t *b)
 {
     uint32_t high = 0;
     for (int j = 0; j < QK / 2; j++) {
@@ -65,7 +63,7 @@ void ggl_q5_0_encode(const float *x, void *blocks, int64_t n)
         struct ggl_rounding r = ggl_rounding_signed(x, QK, 16);
         ggl_store_u16(b, r.d_half);
         round_codes(&r, x, codes);
-        put_codes(codes, b + 2);
+        ggl_q5_put_codes(codes, b + 2);
     }
 }
 
@@ -77,37 +75,6 @@ void ggl_q5_1_encode(const float *x, void *blocks, int64_t n)
         ggl_store_u16(b, r.d_half);
         ggl_store_u16(b + 2, r.m_half);
         round_codes(&r, x, codes);
-        put_codes(codes, b + 4);
-    }
-}
-
-/* ---- with importances */
-
-void ggl_q5_0_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
-{
-    uint8_t *b = blocks, codes[QK];
-    double mean_square = ggl_row_mean_square(x, n);
-    for (int64_t i = 0; i < n; i += QK, b += 22) {
-        struct ggl_block block;
-        if (!ggl_block_begin(&block, x + i, QK, b, 22, 0, GGL_NO_FIELD)) continue;
-        ggl_block_weigh(&block, weights + i, ggl_block_of_square(&block, mean_square), QK);
-        ggl_store_u16(b, ggl_block_half(&block, ggl_search_symmetric(block.x, block.w, QK, 16, codes)));
-        put_codes(codes, b + 2);
-    }
-}
-
-void ggl_q5_1_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
-{
-    const struct ggl_affine_search how = ggl_affine_weighted(31);
-    uint8_t *b = blocks, codes[QK];
-    double mean_square = ggl_row_mean_square(x, n);
-    for (int64_t i = 0; i < n; i += QK, b += 24) {
-        struct ggl_block block;
-        float min;
-        if (!ggl_block_begin(&block, x + i, QK, b, 24, 0, 2)) continue;
-        ggl_block_weigh(&block, weights + i, ggl_block_of_square(&block, mean_square), QK);
-        ggl_store_u16(b, ggl_block_half(&block, ggl_search_affine(block.x, block.w, QK, &how, codes, &min)));
-        ggl_store_u16(b + 2, ggl_block_half(&block, -min));
-        put_codes(codes, b + 4);
+        ggl_q5_put_codes(codes, b + 4);
     }
 }

@@ -70,8 +70,11 @@ static void encode_block(struct ggl_block *block, const float *weights, uint8_t 
     uint8_t codes[GGL_BLOCK_MAX];
     if (weights) ggl_block_weigh(block, weights, -1, GROUP);
     else ggl_block_weigh_squares(block);
-    for (int g = 0; g < N_GROUPS; g++)
-        scale[g] = ggl_search_symmetric(block->x + GROUP * g, block->w + GROUP * g, GROUP, 32, codes + GROUP * g);
+    for (int g = 0; g < N_GROUPS; g += GGL_LANES) {
+        struct ggl_lanes lanes;
+        ggl_lanes_load_block(&lanes, block, GROUP * g, GROUP);
+        ggl_search_symmetric(&lanes, 32, scale + g, codes + GROUP * g);
+    }
     uint16_t d = quantise_scales(block, scale, scale_code);
     round_again(block, ggl_block_of_half(block, d), scale_code, codes);
     put_codes(codes, b);

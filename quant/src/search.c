@@ -6,7 +6,8 @@
 #include "quant/quant.h"
 #include "scalar.h"
 
-enum { LANES = 8, MOST = 32 /* elements of a group */ };
+/* Loops over STEP elements are unrolled, and then the one over the lanes around them vectorises. */
+enum { LANES = GGL_LANES, STEP = 4 };
 
 /* Groups below this, beside a block's largest number near 1, are zeros. */
 #define GROUP_EPS 1e-15f
@@ -100,17 +101,36 @@ float ggl_block_of_half(const struct ggl_block *b, uint16_t half)
 
 /* ---- symmetric */
 
-static void clear(uint8_t *codes, int n)
+/* ---- groups side by side */
+
+void ggl_lanes_load(struct ggl_lanes *lanes, int g, const float *x, const float *w, int n)
 {
-    for (int i = 0; i < n; i++) codes[i] = 0;
+    lanes->n = n;
+    for (int i = 0; i < n; i++) {
+        lanes->x[LANES * i + g] = x[i];
+        lanes->w[LANES * i + g] = w[i];
+    }
 }
 
-static float extreme_of(const float *x, int n)
+void ggl_lanes_load_block(struct ggl_lanes *lanes, const struct ggl_block *b, int first, int n)
+{
+    for (int g = 0; g < LANES; g++) ggl_lanes_load(lanes, g, b->x + first + n * g, b->w + first + n * g, n);
+}
+
+/* a where all bits of which are set, b where none is: lanes with this in them vectorise, those with ?: often do not. */
+static inline float choose(uint32_t which, float a, float b)
+{
+    return ggl_float_of((ggl_bits_of(a) & which) | (ggl_bits_of(b) & ~which));
+}
+
+/* ---- symmetric */
+
+static float extreme_of(const float *x, int n, int stride)
 {
     float amax = 0, extreme = 0;
     for (int i = 0; i < n; i++) {
-        float a = fabsf(x[i]);
-        if (a > amax) amax = a, extreme = x[i];
+        float a = fabsf(x[stride * i]);
+        if (a > amax) amax = a, extreme = x[stride * i];
     }
     return amax < GROUP_EPS ? 0 : extreme;
 }
@@ -120,44 +140,65 @@ struct fit {
     float lx, l2;
 };
 
-static struct fit fit_symmetric(const float *restrict x, const float *restrict w, int n, float top, float inverse)
+struct fits {
+    float lx[LANES], l2[LANES];
+};
+
+static inline void fit_symmetric(const struct ggl_lanes *restrict lanes, float top, const float *restrict inverse,
+                                 struct fits *restrict f)
 {
-    float lx[LANES] = {0}, l2[LANES] = {0};
-    for (int i = 0; i < n; i += LANES)
+    *f = (struct fits){0};
+    for (int i = 0; i < lanes->n; i += STEP) {
+        const float *xs = lanes->x + LANES * i, *ws = lanes->w + LANES * i;
         for (int j = 0; j < LANES; j++) {
-            float l = ggl_code_within(inverse * x[i + j], -top, top - 1);
-            lx[j] += w[i + j] * x[i + j] * l;
-            l2[j] += w[i + j] * l * l;
+            float lx = f->lx[j], l2 = f->l2[j];
+            for (int k = 0; k < STEP; k++) {
+                float x = xs[LANES * k + j], w = ws[LANES * k + j];
+                float l = ggl_code_within(inverse[j] * x, -top, top - 1);
+                lx += w * x * l;
+                l2 += w * l * l;
+            }
+            f->lx[j] = lx;
+            f->l2[j] = l2;
         }
-    return (struct fit){ggl_sum_lanes(lx), ggl_sum_lanes(l2)};
+    }
 }
 
-static void put_symmetric(const float *restrict x, int n, int top, float inverse, uint8_t *restrict codes)
+static void put_symmetric(const struct ggl_lanes *lanes, int top, const float *inverse, uint8_t *restrict codes)
 {
     float t = (float)top;
-    for (int i = 0; i < n; i++) codes[i] = (uint8_t)(int)(ggl_code_within(inverse * x[i], -t, t - 1) + t);
+    for (int g = 0; g < LANES; g++)
+        for (int i = 0; i < lanes->n; i++)
+            *codes++ = (uint8_t)(int)(ggl_code_within(inverse[g] * lanes->x[LANES * i + g], -t, t - 1) + t);
 }
 
-float ggl_search_symmetric(const float *x, const float *w, int n, int top, uint8_t *codes)
+void ggl_search_symmetric(const struct ggl_lanes *lanes, int top, float *scale, uint8_t *codes)
 {
-    float extreme = extreme_of(x, n), inverse = -(float)top / extreme;
-    if (extreme == 0) {
-        clear(codes, n);
-        return 0;
+    float extreme[LANES], inverse[LANES], best_inverse[LANES], best[LANES];
+    struct fits f;
+    for (int j = 0; j < LANES; j++) {
+        extreme[j] = extreme_of(lanes->x + j, lanes->n, LANES);
+        best_inverse[j] = extreme[j] != 0 ? -(float)top / extreme[j] : 0;
     }
-    struct fit f = fit_symmetric(x, w, n, (float)top, inverse);
-    float scale = f.l2 > 0 ? f.lx / f.l2 : 0, best = scale * f.lx;
+    fit_symmetric(lanes, (float)top, best_inverse, &f);
+    for (int j = 0; j < LANES; j++) {
+        scale[j] = f.l2[j] > 0 ? f.lx[j] / f.l2[j] : 0;
+        best[j] = scale[j] * f.lx[j];
+    }
     for (int k = -9; k <= 9; k++) {
-        float candidate = -((float)top + 0.1f * (float)k) / extreme;
         if (k == 0) continue;
-        f = fit_symmetric(x, w, n, (float)top, candidate);
-        if (!(f.l2 > 0 && f.lx * f.lx > best * f.l2)) continue;
-        scale = f.lx / f.l2;
-        best = scale * f.lx;
-        inverse = candidate;
+        for (int j = 0; j < LANES; j++)
+            inverse[j] = extreme[j] != 0 ? -((float)top + 0.1f * (float)k) / extreme[j] : 0;
+        fit_symmetric(lanes, (float)top, inverse, &f);
+        for (int j = 0; j < LANES; j++) {
+            uint32_t better = 0u - (uint32_t)((f.l2[j] > 0) & (f.lx[j] * f.lx[j] > best[j] * f.l2[j]));
+            float s = f.lx[j] / f.l2[j];
+            scale[j] = choose(better, s, scale[j]);
+            best[j] = choose(better, s * f.lx[j], best[j]);
+            best_inverse[j] = choose(better, inverse[j], best_inverse[j]);
+        }
     }
-    put_symmetric(x, n, top, inverse, codes);
-    return scale;
+    put_symmetric(lanes, top, best_inverse, codes);
 }
 
 /* ---- one code at a time */
@@ -189,12 +230,9 @@ static void step_codes(const float *x, const float *w, int n, float low, float h
 
 float ggl_search_symmetric_steps(const float *x, int n, int top, uint8_t *codes)
 {
-    float extreme = extreme_of(x, n), inverse = -(float)top / extreme, l[MOST], w[MOST];
+    float extreme = extreme_of(x, n, 1), inverse = extreme != 0 ? -(float)top / extreme : 0;
+    float l[GGL_GROUP_MAX] = {0}, w[GGL_GROUP_MAX] = {0};
     struct fit f = {0, 0};
-    if (extreme == 0) {
-        clear(codes, n);
-        return 0;
-    }
     for (int i = 0; i < n; i++) {
         w[i] = x[i] * x[i];
         l[i] = ggl_code_within(inverse * x[i], -(float)top, (float)top - 1);
@@ -219,20 +257,19 @@ float ggl_round_positive(const float *x, int n, int top, uint8_t *codes)
 
 static float error_positive(const float *restrict x, const float *restrict w, int n, float top, float inverse)
 {
-    float sum[LANES] = {0}, scale = 1 / inverse;
-    for (int i = 0; i < n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float e = x[i + j] - scale * ggl_code_within(inverse * x[i + j], 0, top);
-            sum[j] += w[i + j] * e * e;
-        }
-    return ggl_sum_lanes(sum);
+    float sum = 0, scale = 1 / inverse;
+    for (int i = 0; i < n; i++) {
+        float e = x[i] - scale * ggl_code_within(inverse * x[i], 0, top);
+        sum += w[i] * e * e;
+    }
+    return sum;
 }
 
 float ggl_search_positive(const float *x, const float *w, int n, int top, uint8_t *codes)
 {
-    float max = 0, t = (float)top, l[MOST];
+    float max = 0, t = (float)top, l[GGL_GROUP_MAX];
     for (int i = 0; i < n; i++) max = x[i] > max ? x[i] : max;
-    clear(codes, n);
+    for (int i = 0; i < n; i++) codes[i] = 0;
     if (max < GROUP_EPS) return 0;
     float inverse = t / max, least = error_positive(x, w, n, t, inverse);
     for (int k = -4; k <= 4; k++) {
@@ -253,87 +290,166 @@ float ggl_search_positive(const float *x, const float *w, int n, int top, uint8_
 
 /* ---- with a minimum */
 
-/* Sums over codes l, which are put: of w l, w l^2 and w l x. */
-struct affine_sums {
-    float l, l2, xl;
+/* Eight groups and how far their search is: sums of w and w x, the best so far, and what gave its codes. */
+struct affine {
+    float max[LANES], w[LANES], wx[LANES];
+    float scale[LANES], min[LANES], least[LANES];
+    float best_inverse[LANES], best_min[LANES];
 };
 
-static struct affine_sums fit_affine(const float *restrict x, const float *restrict w, int n, float top, float inverse,
-                                     float min, float *restrict codes)
-{
-    float l1[LANES] = {0}, l2[LANES] = {0}, xl[LANES] = {0};
-    for (int i = 0; i < n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float l = ggl_code_within(inverse * (x[i + j] - min), 0, top), wl = w[i + j] * l;
-            codes[i + j] = l;
-            l1[j] += wl;
-            l2[j] += wl * l;
-            xl[j] += wl * x[i + j];
-        }
-    return (struct affine_sums){ggl_sum_lanes(l1), ggl_sum_lanes(l2), ggl_sum_lanes(xl)};
-}
-
-static float error_affine(const float *restrict x, const float *restrict w, int n, const float *restrict codes,
-                          float scale, float min, bool absolute)
-{
-    float sum[LANES] = {0};
-    for (int i = 0; i < n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float e = scale * codes[i + j] + min - x[i + j];
-            sum[j] += w[i + j] * (absolute ? fabsf(e) : e * e);
-        }
-    return ggl_sum_lanes(sum);
-}
-
-/* A group's x and w with what they sum up to. */
-struct affine_group {
-    float min, max, w, wx;
+/* Codes l, and sums over them: of w l, w l^2 and w l x; then the scale and minimum that fit best. */
+struct affine_fit {
+    float codes[GGL_GROUP_MAX * LANES];
+    float l[LANES], l2[LANES], xl[LANES];
+    float inverse[LANES], scale[LANES], min[LANES], error[LANES];
 };
 
-static struct affine_group measure(const float *restrict x, const float *restrict w, int n)
+static inline float affine_code(float x, float inverse, float min, float top)
 {
-    struct affine_group g = {0, x[0], 0, 0};
-    float sw[LANES] = {0}, swx[LANES] = {0};
-    for (int i = 0; i < n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            g.min = x[i + j] < g.min ? x[i + j] : g.min;
-            g.max = x[i + j] > g.max ? x[i + j] : g.max;
-            sw[j] += w[i + j];
-            swx[j] += w[i + j] * x[i + j];
-        }
-    g.w = ggl_sum_lanes(sw);
-    g.wx = ggl_sum_lanes(swx);
-    return g;
+    return ggl_code_within(inverse * (x - min), 0, top);
 }
 
-float ggl_search_affine(const float *x, const float *w, int n, const struct ggl_affine_search *how, uint8_t *codes,
-                        float *min_out)
+static void measure(const struct ggl_lanes *lanes, struct affine *a)
 {
-    struct affine_group g = measure(x, w, n);
-    float min = g.min, top = (float)how->top, buffers[2][MOST], *best = buffers[0], *l = buffers[1];
-    *min_out = -min;
-    clear(codes, n);
-    if (g.max - min < GROUP_EPS) return 0;
-
-    float inverse = top / (g.max - min), scale = 1 / inverse;
-    fit_affine(x, w, n, top, inverse, min, best);
-    float least = error_affine(x, w, n, best, scale, min, how->absolute);
-    for (int k = 0; k <= how->n_steps; k++) {
-        /* Around the best minimum so far. */
-        inverse = (how->first + how->step * (float)k + top) / (g.max - min);
-        struct affine_sums s = fit_affine(x, w, n, top, inverse, min, l);
-        float determinant = g.w * s.l2 - s.l * s.l;
-        if (!(determinant > 0)) continue;
-        float this_scale = (g.w * s.xl - g.wx * s.l) / determinant;
-        float this_min = (s.l2 * g.wx - s.l * s.xl) / determinant;
-        if (this_min > 0) this_min = 0, this_scale = s.xl / s.l2;
-        float error = error_affine(x, w, n, l, this_scale, this_min, how->absolute);
-        if (!(error < least)) continue;
-        float *swap = best;
-        best = l, l = swap;
-        least = error, scale = this_scale, min = this_min;
+    for (int j = 0; j < LANES; j++) {
+        float min = 0, max = lanes->x[j], w = 0, wx = 0;
+        for (int i = 0; i < lanes->n; i++) {
+            float x = lanes->x[LANES * i + j], xw = lanes->w[LANES * i + j];
+            min = x < min ? x : min;
+            max = x > max ? x : max;
+            w += xw;
+            wx += xw * x;
+        }
+        a->min[j] = min;
+        a->max[j] = max;
+        a->w[j] = w;
+        a->wx[j] = wx;
     }
-    for (int i = 0; i < n; i++) codes[i] = (uint8_t)(int)best[i];
-    *min_out = -min;
-    return scale;
+}
+
+static inline void fit_affine(const struct ggl_lanes *restrict lanes, const struct affine *restrict a, float top,
+                              struct affine_fit *restrict f)
+{
+    for (int j = 0; j < LANES; j++) f->l[j] = f->l2[j] = f->xl[j] = 0;
+    for (int i = 0; i < lanes->n; i += STEP) {
+        const float *xs = lanes->x + LANES * i, *ws = lanes->w + LANES * i;
+        float *restrict codes = f->codes + LANES * i;
+        for (int j = 0; j < LANES; j++) {
+            float l1 = f->l[j], l2 = f->l2[j], xl = f->xl[j];
+            for (int k = 0; k < STEP; k++) {
+                float x = xs[LANES * k + j], l = affine_code(x, f->inverse[j], a->min[j], top);
+                float wl = ws[LANES * k + j] * l;
+                codes[LANES * k + j] = l;
+                l1 += wl;
+                l2 += wl * l;
+                xl += wl * x;
+            }
+            f->l[j] = l1;
+            f->l2[j] = l2;
+            f->xl[j] = xl;
+        }
+    }
+}
+
+/* Codes that are all alike have no scale of their own: it is then NaN, and so is the error, which is never better. */
+static inline void solve_affine(const struct affine *a, struct affine_fit *restrict f)
+{
+    for (int j = 0; j < LANES; j++) {
+        float determinant = a->w[j] * f->l2[j] - f->l[j] * f->l[j];
+        float scale = (a->w[j] * f->xl[j] - a->wx[j] * f->l[j]) / determinant;
+        float min = (f->l2[j] * a->wx[j] - f->l[j] * f->xl[j]) / determinant, alone = f->xl[j] / f->l2[j];
+        uint32_t positive = 0u - (uint32_t)(min > 0), solved = 0u - (uint32_t)(determinant > 0);
+        f->scale[j] = choose(solved, choose(positive, alone, scale), NAN);
+        f->min[j] = choose(positive, 0, min);
+    }
+}
+
+static inline void error_affine(const struct ggl_lanes *restrict lanes, struct affine_fit *restrict f)
+{
+    for (int j = 0; j < LANES; j++) f->error[j] = 0;
+    for (int i = 0; i < lanes->n; i += STEP) {
+        const float *xs = lanes->x + LANES * i, *ws = lanes->w + LANES * i, *codes = f->codes + LANES * i;
+        for (int j = 0; j < LANES; j++) {
+            float error = f->error[j];
+            for (int k = 0; k < STEP; k++) {
+                float e = f->scale[j] * codes[LANES * k + j] + f->min[j] - xs[LANES * k + j];
+                error += ws[LANES * k + j] * (e * e);
+            }
+            f->error[j] = error;
+        }
+    }
+}
+
+static inline void distance_affine(const struct ggl_lanes *restrict lanes, struct affine_fit *restrict f)
+{
+    for (int j = 0; j < LANES; j++) f->error[j] = 0;
+    for (int i = 0; i < lanes->n; i += STEP) {
+        const float *xs = lanes->x + LANES * i, *ws = lanes->w + LANES * i, *codes = f->codes + LANES * i;
+        for (int j = 0; j < LANES; j++) {
+            float error = f->error[j];
+            for (int k = 0; k < STEP; k++) {
+                float e = f->scale[j] * codes[LANES * k + j] + f->min[j] - xs[LANES * k + j];
+                error += ws[LANES * k + j] * fabsf(e);
+            }
+            f->error[j] = error;
+        }
+    }
+}
+
+static inline void keep_better(struct affine *restrict a, const struct affine_fit *restrict f)
+{
+    for (int j = 0; j < LANES; j++) {
+        uint32_t better = 0u - (uint32_t)(f->error[j] < a->least[j]);
+        a->best_inverse[j] = choose(better, f->inverse[j], a->best_inverse[j]);
+        a->best_min[j] = choose(better, a->min[j], a->best_min[j]);
+        a->least[j] = choose(better, f->error[j], a->least[j]);
+        a->scale[j] = choose(better, f->scale[j], a->scale[j]);
+        a->min[j] = choose(better, f->min[j], a->min[j]);
+    }
+}
+
+/* From the minimum to the maximum; groups whose numbers are all alike get no scale. */
+static void begin_affine(const struct ggl_lanes *lanes, const struct ggl_affine_search *how, struct affine *a)
+{
+    struct affine_fit f;
+    measure(lanes, a);
+    for (int j = 0; j < LANES; j++) {
+        float spread = a->max[j] - a->min[j];
+        f.inverse[j] = spread > GROUP_EPS ? (float)how->top / spread : 0;
+        f.scale[j] = spread > GROUP_EPS ? 1 / f.inverse[j] : 0;
+        f.min[j] = a->min[j];
+        a->least[j] = INFINITY;
+    }
+    fit_affine(lanes, a, (float)how->top, &f);
+    if (how->absolute) distance_affine(lanes, &f);
+    else error_affine(lanes, &f);
+    keep_better(a, &f);
+}
+
+static void put_affine(const struct ggl_lanes *lanes, int top, const struct affine *a, uint8_t *restrict codes)
+{
+    for (int g = 0; g < LANES; g++)
+        for (int i = 0; i < lanes->n; i++)
+            *codes++ = (uint8_t)(int)affine_code(lanes->x[LANES * i + g], a->best_inverse[g], a->best_min[g], (float)top);
+}
+
+void ggl_search_affine(const struct ggl_lanes *lanes, const struct ggl_affine_search *how, float *scale, float *min,
+                       uint8_t *codes)
+{
+    struct affine a;
+    struct affine_fit f;
+    begin_affine(lanes, how, &a);
+    for (int k = 0; k <= how->n_steps; k++) {
+        for (int j = 0; j < LANES; j++) { /* around the best minimum so far */
+            float spread = a.max[j] - a.min[j];
+            f.inverse[j] = spread > GROUP_EPS ? (how->first + how->step * (float)k + (float)how->top) / spread : 0;
+        }
+        fit_affine(lanes, &a, (float)how->top, &f);
+        solve_affine(&a, &f);
+        if (how->absolute) distance_affine(lanes, &f);
+        else error_affine(lanes, &f);
+        keep_better(&a, &f);
+    }
+    for (int j = 0; j < LANES; j++) scale[j] = a.scale[j], min[j] = -a.min[j];
+    put_affine(lanes, how->top, &a, codes);
 }

@@ -3,7 +3,8 @@
  *
  * A block is loaded in a unit of its own, a power of two, in which its largest number is near 1: nothing overflows
  * or vanishes inside a search, and as such a factor is exact the codes are those of the numbers as they were.
- * Sums run in eight lanes side by side, always the same ones, so results depend on no compiler and no processor.
+ * Loops go over lanes that have nothing to do with each other, and sums over the elements in order, so results depend
+ * on no compiler and no processor.
  */
 #ifndef GGL_QUANT_SEARCH_H
 #define GGL_QUANT_SEARCH_H
@@ -11,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { GGL_BLOCK_MAX = 256 }; /* a block's elements, a multiple of 8 in every search */
+enum { GGL_BLOCK_MAX = 256 };
 
 struct ggl_block {
     float x[GGL_BLOCK_MAX], w[GGL_BLOCK_MAX]; /* numbers in this unit, and how much their errors weigh */
@@ -39,29 +40,42 @@ float ggl_block_of_square(const struct ggl_block *b, double square);
 uint16_t ggl_block_half(const struct ggl_block *b, float v);
 float ggl_block_of_half(const struct ggl_block *b, uint16_t half);
 
-/* ---- searches; n is a multiple of 8.  All return the scale and put codes, which are not negative. */
+/* ---- searches.  Scales are returned or put, and so are codes, none of them negative. */
+
+/* Eight groups of n numbers are searched at a time, side by side: element i of group g is x[8 i + g]. */
+enum { GGL_LANES = 8, GGL_GROUP_MAX = 32 };
+struct ggl_lanes {
+    float x[GGL_GROUP_MAX * GGL_LANES], w[GGL_GROUP_MAX * GGL_LANES];
+    int n;
+};
+/* Group g from x[n] and w[n]. */
+void ggl_lanes_load(struct ggl_lanes *lanes, int g, const float *x, const float *w, int n);
+/* Groups 0 .. 7 from 8 n elements of a block, beginning at `first`. */
+void ggl_lanes_load_block(struct ggl_lanes *lanes, const struct ggl_block *b, int first, int n);
 
 /* x = scale (code - top), codes to 2 top - 1: the best of 19 scales around the one that has the largest magnitude at
- * code 0, each refitted to its codes.  gguf's "make_qx". */
-float ggl_search_symmetric(const float *x, const float *w, int n, int top, uint8_t *codes);
-/* The same from the middle one of them, whose codes are then changed one at a time while that helps; w = x^2. */
-float ggl_search_symmetric_steps(const float *x, int n, int top, uint8_t *codes);
+ * code 0, each refitted to its codes.  gguf's "make_qx".  Codes of group g begin at codes[g n]. */
+void ggl_search_symmetric(const struct ggl_lanes *lanes, int top, float *scale, uint8_t *codes);
 
-/* x = scale code - min, codes to top, min >= 0: scales (top + first + k step) / (max - min), k = 0 .. n_steps. */
+/* x = scale code - min, codes to top, min >= 0: scales (top + first + k step) / (max - min), k = 0 .. n_steps, each
+ * refitted together with its minimum.  "make_qkx". */
 struct ggl_affine_search {
     int top, n_steps;
     float first, step;
     bool absolute; /* the error is the sum of |differences|, not of their squares */
 };
-float ggl_search_affine(const float *x, const float *w, int n, const struct ggl_affine_search *how, uint8_t *codes,
-                        float *min);
+void ggl_search_affine(const struct ggl_lanes *lanes, const struct ggl_affine_search *how, float *scale, float *min,
+                       uint8_t *codes);
 /* What importances call for: 37 scales in narrower steps. */
 static inline struct ggl_affine_search ggl_affine_weighted(int top)
 {
     return (struct ggl_affine_search){.top = top, .n_steps = 36, .first = -0.9f, .step = 0.05f};
 }
 
-/* x = scale code for x >= 0, codes to top: nine scales, then changes one at a time.  gguf's "make_qp". */
+/* One group: from the middle one of the symmetric scales, whose codes are then changed one at a time while that helps;
+ * w = x^2.  "make_q3". */
+float ggl_search_symmetric_steps(const float *x, int n, int top, uint8_t *codes);
+/* One group, x = scale code for x >= 0, codes to top: nine scales, then changes one at a time.  "make_qp". */
 float ggl_search_positive(const float *x, const float *w, int n, int top, uint8_t *codes);
 /* The same with the largest at code `top`, without a search. */
 float ggl_round_positive(const float *x, int n, int top, uint8_t *codes);
@@ -82,6 +96,7 @@ static inline float ggl_code_within(float v, float low, float high)
     return ggl_round_even(v);
 }
 
+/* Of eight partial sums. */
 static inline float ggl_sum_lanes(const float *s)
 {
     return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
