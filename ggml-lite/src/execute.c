@@ -2,7 +2,7 @@
  * Running a graph: one parallel region a run, a barrier after each step (steps.c).
  * Operations split their own work; the executor only keeps order.
  */
-#include "graph_impl.h"
+#include "inputs.h"
 
 #include <string.h>
 #include <time.h>
@@ -16,10 +16,10 @@ struct execution {
 
 static bool tapped(const struct execution *e, const struct ggl_node *node)
 {
-    return e->g->tap && node->name[0];
+    return (e->g->tap && node->name[0]) || (e->g->inputs && ggl_has_inputs(node));
 }
 
-/* Whether all threads meet after a phase; a tap sees the whole node. */
+/* Whether all threads meet after a phase; an observer sees the whole node. */
 static bool meet_after(const struct execution *e, const struct ggl_node *node, int phase)
 {
     return phase + 1 < node->op->n_phases || ggl_ends_step(e->g, node) || tapped(e, node);
@@ -28,7 +28,10 @@ static bool meet_after(const struct execution *e, const struct ggl_node *node, i
 static void tap_node(struct execution *e, const struct ggl_node *node, const struct ggl_run *run)
 {
     if (!tapped(e, node)) return;
-    if (run->ith == 0 && !ggl_run_cancelled(run)) e->g->tap(e->g->tap_user, node, e->n_tokens, e->pos);
+    if (run->ith == 0 && !ggl_run_cancelled(run)) {
+        if (e->g->inputs) ggl_show_inputs(e->g, node, e->n_tokens);
+        if (e->g->tap && node->name[0]) e->g->tap(e->g->tap_user, node, e->n_tokens, e->pos);
+    }
     ggl_team_barrier(e->g->team);
 }
 

@@ -219,7 +219,11 @@ bool ggl_tensor_layout(struct ggl_tensor *t, uint32_t type, uint64_t *bytes, str
     static const char *const dims[] = {"dim 0", "dim 1", "dim 2", "dim 3"};
     /* Ids were read as u32: an enum must not hold one before it is known to exist. */
     const struct ggl_type_info *info = type < GGL_TYPE_GGUF_END ? ggl_type_info(type) : NULL;
-    if (!info) return fault_is(fault, "type", "a type id that exists in GGUF", type);
+    if (!info) {
+        fault->field = "type", fault->expected = "a type id that exists in GGUF";
+        ggl_foreign_type(type, fault->found, sizeof(fault->found));
+        return false;
+    }
     t->type = (enum ggl_type)type;
 
     /* An empty tensor must not hide an overflow from those who walk its other dimensions. */

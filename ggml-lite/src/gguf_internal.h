@@ -77,6 +77,10 @@ struct ggl_shape_fault {
 };
 bool ggl_tensor_layout(struct ggl_tensor *t, uint32_t type, uint64_t *bytes, struct ggl_shape_fault *fault);
 
+/* gguf_foreign.c: a type id that does not exist here, in words; files whose ids mean something else: UNSUPPORTED. */
+void ggl_foreign_type(uint32_t id, char *text, size_t n);
+enum ggl_status ggl_gguf_check_forks(const struct ggl_gguf *g, struct ggl_error *err);
+
 /* gguf_read.c: one file with everything in it checked, its data mapped. */
 enum ggl_status ggl_gguf_read_part(const char *path, struct ggl_gguf **out, struct ggl_error *err);
 

@@ -98,14 +98,33 @@ static enum ggl_status add_sibling(struct ggl_gguf *g, uint32_t n_parts, uint32_
     return s;
 }
 
+/* Another part than the first: say which file is the first, where its name follows from this one's. */
+static enum ggl_status refuse_part(const struct ggl_gguf *g, uint32_t n_parts, struct ggl_error *err)
+{
+    char end[SUFFIX_BUFFER], expected[160] = "0: open a split file by its first part";
+    uint32_t no;
+    size_t n = strlen(g->path);
+    enum ggl_status s = ggl_gguf_get_u32(g, GGL_KEY_SPLIT_NO, 0, 65534, &no, err);
+    if (s) return s == GGL_ERR_NOT_FOUND ? expect_u32(g, GGL_KEY_SPLIT_NO, 0, "", err) : s;
+    suffix(end, no, n_parts);
+    if (n >= SUFFIX_BYTES && !strcmp(g->path + n - SUFFIX_BYTES, end)) {
+        const char *name = strrchr(g->path, '/') ? strrchr(g->path, '/') + 1 : g->path;
+        suffix(end, 0, n_parts);
+        snprintf(expected, sizeof(expected), "0: open %.*s%s", (int)(strlen(name) - SUFFIX_BYTES), name, end);
+    }
+    char found[32];
+    snprintf(found, sizeof(found), "%u", no);
+    return ggl_fail(err, GGL_ERR_FORMAT, g->path, GGL_NO_OFFSET, found, expected, GGL_KEY_SPLIT_NO);
+}
+
 /* Files that were merged again say split.count = 0. */
 static enum ggl_status open_siblings(struct ggl_gguf *g, struct ggl_error *err)
 {
-    uint32_t n_parts = 0, n_tensors;
+    uint32_t n_parts = 0, n_tensors, no;
     enum ggl_status s = ggl_gguf_get_u32(g, GGL_KEY_SPLIT_COUNT, 0, 65535, &n_parts, err);
     if (s && s != GGL_ERR_NOT_FOUND) return s;
     if (n_parts <= 1) return GGL_OK;
-    if ((s = expect_u32(g, GGL_KEY_SPLIT_NO, 0, ": open a split file by its first part", err))) return s;
+    if (ggl_gguf_get_u32(g, GGL_KEY_SPLIT_NO, 0, 0, &no, NULL)) return refuse_part(g, n_parts, err);
     s = ggl_gguf_get_u32(g, GGL_KEY_SPLIT_TENSORS, 0, INT32_MAX, &n_tensors, err);
     if (s == GGL_ERR_NOT_FOUND) return expect_u32(g, GGL_KEY_SPLIT_TENSORS, 0, "", err);
     if (s) return s;
@@ -140,6 +159,7 @@ enum ggl_status ggl_gguf_open(const char *path, const struct ggl_gguf_options *o
     if (s) return s;
     s = open_siblings(g, err);
     if (!s) s = ggl_gguf_bind_storage(g, err);
+    if (!s) s = ggl_gguf_check_forks(g, err);
     if (s) {
         ggl_gguf_free(g);
         return s;

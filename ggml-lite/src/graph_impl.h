@@ -95,6 +95,8 @@ struct ggl_graph {
     int n_given;
     ggl_tap_fn *tap;
     void *tap_user;
+    ggl_inputs_fn *inputs;
+    void *inputs_user;
     struct ggl_profile *profile; /* NULL: off */
 };
 

@@ -36,6 +36,8 @@ struct ggl_session {
     ggl_logits_fn *logits_fn;
     void *logits_user;
     struct ggl_dump *dumps; /* a list */
+    ggl_calibrate_fn *calibrate;
+    void *calibrate_user;
 };
 
 #endif

@@ -169,11 +169,11 @@ static bool reserve_tokens(struct ggl_session *s, int64_t n)
     return true;
 }
 
-/* Logits of rows [first, first + n) of h; all go to the callback, the last one is kept. */
+/* Logits of n rows of h; where someone looks all are computed, and the last one is kept. */
 static enum ggl_status run_head(struct ggl_session *s, const float *h, int64_t n, int64_t pos, struct ggl_error *err)
 {
     int64_t n_vocab = s->model->hp.n_vocab, width = stream_width(s);
-    for (int64_t t = s->logits_fn ? 0 : n - 1; t < n; t += HEAD_ROWS) {
+    for (int64_t t = s->logits_fn || s->calibrate ? 0 : n - 1; t < n; t += HEAD_ROWS) {
         int64_t rows = n - t < HEAD_ROWS ? n - t : HEAD_ROWS;
         ggl_node_bind(s->head.h, h + t * width);
         enum ggl_status status = ggl_graph_compute(s->head.g, rows, pos + t, &s->cancel, err);

@@ -191,7 +191,7 @@ static const struct {
     {"attention.indexer.head_count", INTEGER | REQUIRED, 3},
     {"attention.indexer.key_length", INTEGER | REQUIRED, 48},
     {"attention.indexer.top_k", INTEGER | REQUIRED, 65537},
-    {"attention.output_group_count", INTEGER | REQUIRED, 3},
+    {"attention.output_group_count", INTEGER, 3}, /* without it the width of a tensor tells: dialects.c */
     {"attention.output_lora_rank", INTEGER | REQUIRED, 32},
     {"hyper_connection.count", INTEGER | REQUIRED, 9},
     {"hyper_connection.sinkhorn_iterations", INTEGER | REQUIRED, 1001},
@@ -210,7 +210,7 @@ static const struct {
     {"expert_weights_scale", FLOAT | REQUIRED, 1e7},
     {"expert_feed_forward_length", PER_LAYER | REQUIRED, 64},
     {"swiglu_clamp_exp", PER_LAYER | REQUIRED, -1},
-    {"attention.compress_ratios", PER_LAYER | REQUIRED, 64},
+    {"attention.compress_ratios", PER_LAYER, 64}, /* without it tensors tell: dialects.c */
 };
 
 static void wrong_number(const char *key, uint32_t type, double v, const char *words)

@@ -232,6 +232,16 @@ void v4b_drop(struct v4b *b, const char *name)
     memmove(t, t + 1, (size_t)(b->tensors + --b->n_tensors - t) * sizeof(*t));
 }
 
+void v4b_rename(struct v4b *b, const char *from, const char *to)
+{
+    for (int i = 0; i < b->n_tensors; i++) {
+        char old[64], *name = b->tensors[i].name, *at = strstr(name, from);
+        if (!at) continue;
+        memcpy(old, name, sizeof(old));
+        CHECK(snprintf(name, sizeof(old), "%.*s%s%s", (int)(at - name), old, to, old + (at - name) + strlen(from)) < (int)sizeof(old));
+    }
+}
+
 void v4b_retype(struct v4b *b, const char *name, uint32_t type)
 {
     struct v4b_tensor *t = v4b_tensor(b, name);
@@ -406,7 +416,7 @@ struct gguf_builder v4b_bytes(const struct v4b *b)
     for (int i = 0; i < b->n_tensors; i++) {
         const struct v4b_tensor *t = &b->tensors[i];
         gb_tensor(&out, t->name, t->n_dims, t->ne, t->type, offset);
-        offset += (bytes_wanted(t) + alignment - 1) / alignment * alignment;
+        offset += (bytes_wanted(t) + alignment - 1) / alignment * alignment + b->gap;
     }
     gb_pad(&out, alignment);
     for (int i = 0; i < b->n_tensors; i++) {
@@ -415,6 +425,7 @@ struct gguf_builder v4b_bytes(const struct v4b *b)
         gb_bytes(&out, t->data, n);
         gb_zeros(&out, want - n);
         gb_pad(&out, alignment);
+        gb_zeros(&out, b->gap);
     }
     return out;
 }

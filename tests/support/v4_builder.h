@@ -49,6 +49,7 @@ struct v4b {
     int n_kvs;
     uint32_t rng;
     size_t alignment; /* of tensor data; 0: 32 */
+    size_t gap;       /* unused bytes after each tensor, a multiple of the alignment */
 };
 
 struct v4b *v4b_new(const struct v4b_options *options);
@@ -71,6 +72,7 @@ struct v4b_tensor *v4b_tensor(struct v4b *b, const char *name); /* must exist */
 struct v4b_tensor *v4b_add(struct v4b *b, const char *name, uint32_t type, int64_t ne0, int64_t ne1, int64_t ne2, float scale,
                            float mean);
 void v4b_drop(struct v4b *b, const char *name);
+void v4b_rename(struct v4b *b, const char *from, const char *to); /* in the names of all tensors that have `from` */
 void v4b_retype(struct v4b *b, const char *name, uint32_t type); /* the same values in another type */
 
 /* The whole file; the builder's bytes are the caller's to free with gb_free. */

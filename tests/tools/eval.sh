@@ -58,6 +58,28 @@ status 0 "$eval" -q -m "$model" --tokens "$tmp/tokens" --perplexity
 [ "$(wc -l <"$tmp/out")" -eq 1 ] || fail "--perplexity is not one line"
 grep -Eq "^perplexity [0-9]+\.[0-9]+ over $((n - 1)) tokens$" "$tmp/out" || fail "--perplexity"
 
+# Another model's logits: the perplexities are the same as each model's own.
+status 0 "$eval" -q -m "$split" --tokens "$tmp/tokens" --logits "$tmp/base" --perplexity
+other=$(sed 's/^perplexity \([0-9.]*\) .*/\1/' "$tmp/out")
+status 0 "$eval" -q -m "$model" --tokens "$tmp/tokens" --kl-base "$tmp/base" --perplexity --chunk 3
+own=$(sed -n 's/^perplexity \([0-9.]*\) .*/\1/p' "$tmp/out")
+says "$tmp/out" "PPL(Q)                   : $own"
+says "$tmp/out" "PPL(base)                : $other"
+
+# An importance matrix: the file of llama.cpp, the same however the tokens are cut; it replaces an older one.
+status 0 "$eval" -q -m "$model" --tokens "$tmp/tokens" --imatrix "$tmp/imatrix" --logits "$tmp/again"
+same "$tmp/logits" "$tmp/again"
+[ ! -s "$tmp/out" ] || fail "something on stdout"
+status 0 "$BIN/ggl-inspect" "$tmp/imatrix"
+says "$tmp/out" "general.type"
+for t in blk.0.attn_q_a blk.2.ffn_gate_exps blk.2.ffn_up_exps blk.2.ffn_down_exps blk.1.indexer.proj blk.0.hc_ffn_fn output; do
+    says "$tmp/out" " $t.weight.in_sum2 "
+    says "$tmp/out" " $t.weight.counts "
+done
+cp "$tmp/imatrix" "$tmp/first"
+status 0 "$eval" -q -m "$model" --tokens "$tmp/tokens" --imatrix "$tmp/imatrix" --chunk 5 --threads 2
+same "$tmp/imatrix" "$tmp/first"
+
 # A vocabulary that cannot be used is worth a warning, no more; --quiet says nothing (above).
 status 0 "$eval" -m "$model" --tokens "$tmp/tokens"
 says "$tmp/err" "ggl-eval: warning: "
@@ -108,6 +130,8 @@ done
     fails 2 L9.h $ok --dump "L9.h=$tmp/not-made"
     fails 2 "multi-token" $ok --draft-logits "$tmp/not-made"
     fails 2 "" $ok an-argument-too-many
+    fails 2 --imatrix $ok --imatrix "$tmp/not-made" --precision fast
+    fails 73 "$tmp/no/folder" $ok --imatrix "$tmp/no/folder"
     fails 73 "$tmp/no/folder" $ok --logits "$tmp/no/folder"
     fails 73 "$tmp/no/folder" $ok --dump "L0.h=$tmp/no/folder"
 }
@@ -145,6 +169,12 @@ tokens_fail "1 2 512 4" "token 2 "
 tokens_fail "1 2\\0003" "byte 2"
 printf "7" >"$tmp/one"
 fails 65 "$tmp/one" -m "$model" --tokens "$tmp/one" --perplexity
+# shellcheck disable=SC2086
+{
+    fails 66 "$tmp/missing" $ok --kl-base "$tmp/missing"
+    fails 65 "$tmp/one" $ok --kl-base "$tmp/one" --imatrix "$tmp/not-made"
+}
+[ ! -e "$tmp/not-made" ] || fail "an importance matrix was made although the base is broken"
 
 if [ -w /dev/full ]; then
     # shellcheck disable=SC2086

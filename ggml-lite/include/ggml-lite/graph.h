@@ -61,6 +61,19 @@ GGL_API enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens,
 typedef void ggl_tap_fn(void *user, const struct ggl_node *node, int64_t n_tokens, int64_t pos);
 GGL_API void ggl_graph_set_tap(struct ggl_graph *g, ggl_tap_fn *fn, void *user);
 
+/* One vector that a matrix was multiplied with, times `scale`; float products only. */
+struct ggl_input_row {
+    const struct ggl_tensor *w; /* the matrix; NULL: */
+    const float *fn;            /* mixing weights of hyper-connections */
+    int64_t slice;              /* of w: the expert */
+    const float *x;             /* [n] */
+    int64_t n;
+    float scale;
+};
+/* FOR CALIBRATION: called by the executor, on one thread, for each of them after the product has run.  NULL: off. */
+typedef void ggl_inputs_fn(void *user, const struct ggl_input_row *row);
+GGL_API void ggl_graph_set_inputs_fn(struct ggl_graph *g, ggl_inputs_fn *fn, void *user);
+
 /* Where the time of runs goes, by operation, seen from one thread: its own work, and its waits for the others. */
 #define GGL_PROFILE_OPS 64
 struct ggl_profile {

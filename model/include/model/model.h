@@ -116,6 +116,15 @@ typedef void ggl_dump_fn(void *user, const char *name, int64_t pos, const float 
 GGL_API enum ggl_status ggl_session_dump(struct ggl_session *s, const char *name, ggl_dump_fn *fn, void *user,
                                          struct ggl_error *err);
 
+/* FOR CALIBRATION: every vector that a matrix of the model is multiplied with, as scale * x[i]: `tensor` is the matrix's
+ * name in the file, `slice` its expert of n_slices.  Each down matrix of an expert sees the expert's gain, too.  All
+ * rows of logits are computed then.  A fused projection of the draft block is left out.  ARGUMENT: the model was
+ * loaded for fast evaluation, which rounds these vectors. */
+typedef void ggl_calibrate_fn(void *user, const char *tensor, int64_t slice, int64_t n_slices, const float *x, int64_t n,
+                              float scale);
+GGL_API enum ggl_status ggl_session_set_calibrate_fn(struct ggl_session *s, ggl_calibrate_fn *fn, void *user,
+                                                     struct ggl_error *err);
+
 /* Save and restore the whole state (bit-identical logits afterwards).  The file is checksummed and bound to the
  * model; a file that does not fit leaves the session unchanged.  Written to a temporary name, mode 0600. */
 GGL_API enum ggl_status ggl_session_save(const struct ggl_session *s, const char *path, struct ggl_error *err);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 struct reader {
+    const struct ggl_source *src;
     const struct ggl_gguf *meta;
     const char *arch;
     struct ggl_error *err;
@@ -102,14 +103,39 @@ static void read_per_layer(struct reader *r, const char *name, int32_t n, double
     }
 }
 
-static void read_layers(struct reader *r, struct v4_hparams *hp)
+static bool has_tensor(const struct reader *r, int32_t layer, const char *name)
+{
+    char full[GGL_MAX_NAME];
+    snprintf(full, sizeof(full), "blk.%d.%s", layer, name);
+    return ggl_source_find(r->src, full) != NULL;
+}
+
+/* Only layers of ratio 4 have an indexer, only compressed ones a compressor. */
+static int32_t ratio_of_tensors(const struct reader *r, int32_t layer)
+{
+    if (has_tensor(r, layer, "indexer.attn_q_b.weight")) return 4;
+    bool compressor = has_tensor(r, layer, "attn_compressor_kv.weight") || has_tensor(r, layer, "attn_compress_kv.weight");
+    return compressor ? 128 : 0;
+}
+
+static void read_ratios(struct reader *r, struct v4_hparams *hp)
 {
     double v[V4_MAX_LAYERS];
+    if (!has(r, "attention.compress_ratios")) {
+        for (int32_t i = 0; i < hp->n_block && !r->status; i++) hp->ratio[i] = ratio_of_tensors(r, i);
+        return;
+    }
     read_per_layer(r, "attention.compress_ratios", hp->n_block, 0, 128, true, v);
     for (int32_t i = 0; i < hp->n_block && !r->status; i++) {
         hp->ratio[i] = (int32_t)v[i];
         if (v[i] != 0 && v[i] != 4 && v[i] != 128) refuse(r, "attention.compress_ratios", "another value", "0, 4 or 128");
     }
+}
+
+static void read_layers(struct reader *r, struct v4_hparams *hp)
+{
+    double v[V4_MAX_LAYERS];
+    read_ratios(r, hp);
     read_per_layer(r, "expert_feed_forward_length", hp->n_block, 1, 1 << 20, true, v);
     for (int32_t i = 0; i < hp->n_block && !r->status; i++) hp->n_ff[i] = (int32_t)v[i];
     read_per_layer(r, "swiglu_clamp_exp", hp->n_block, 0, 1e6, false, v);
@@ -117,6 +143,16 @@ static void read_layers(struct reader *r, struct v4_hparams *hp)
     if (!has(r, "swiglu_clamp_shexp")) return;
     read_per_layer(r, "swiglu_clamp_shexp", hp->n_block, 0, 1e6, false, v);
     for (int32_t i = 0; i < hp->n_block && !r->status; i++) hp->clamp_shared[i] = (float)v[i];
+}
+
+/* The first projection behind attention sees one group of heads: its width tells how many groups there are. */
+static void read_groups(struct reader *r, struct v4_hparams *hp)
+{
+    const struct ggl_tensor *t = ggl_source_find(r->src, "blk.0.attn_output_a.weight");
+    int64_t heads = (int64_t)hp->n_head * hp->n_dim;
+    bool known = !r->status && t && t->ne[0] > 0 && heads % t->ne[0] == 0 && heads / t->ne[0] <= 4096;
+    if (known && !has(r, "attention.output_group_count")) hp->o_groups = (int32_t)(heads / t->ne[0]);
+    else read_int(r, "attention.output_group_count", 1, 4096, &hp->o_groups);
 }
 
 static void read_sizes(struct reader *r, struct v4_hparams *hp)
@@ -128,7 +164,7 @@ static void read_sizes(struct reader *r, struct v4_hparams *hp)
     read_int(r, "attention.key_length", 1, 65536, &hp->n_dim);
     read_int(r, "rope.dimension_count", 2, 1024, &hp->n_rope);
     read_int(r, "attention.q_lora_rank", 1, 1 << 20, &hp->q_rank);
-    read_int(r, "attention.output_group_count", 1, 4096, &hp->o_groups);
+    read_groups(r, hp);
     read_int(r, "attention.output_lora_rank", 1, 1 << 20, &hp->o_rank);
     read_int(r, "attention.sliding_window", 1, 1 << 14, &hp->window);
     read_int(r, "attention.indexer.head_count", 1, 4096, &hp->index_heads);
@@ -139,6 +175,7 @@ static void read_sizes(struct reader *r, struct v4_hparams *hp)
     read_int(r, "hash_layer_count", 0, V4_MAX_LAYERS, &hp->n_hash_layers);
     read_int(r, "expert_count", 1, 1 << 16, &hp->n_expert);
     read_int(r, "expert_used_count", 1, 64, &hp->n_expert_used);
+    optional_int(r, "vocab_size", 1, INT32_MAX, &hp->n_vocab);
     read_float(r, "attention.layer_norm_rms_epsilon", 0, 1, &hp->norm_eps);
     read_float(r, "hyper_connection.epsilon", 0, 1, &hp->hc_eps);
     read_float(r, "expert_weights_scale", -1e6f, 1e6f, &hp->expert_scale);
@@ -151,7 +188,8 @@ static void read_rope(struct reader *r, struct v4_hparams *hp)
     hp->yarn_beta_fast = 32;
     hp->yarn_beta_slow = 1;
     optional_float(r, "rope.freq_base", 1, 1e12f, &hp->rope_base);
-    read_float(r, "attention.compress_rope_freq_base", 1.0001f, 1e12f, &hp->compress_rope_base);
+    bool other = !has(r, "attention.compress_rope_freq_base") && has(r, "rope.freq_base_swa");
+    read_float(r, other ? "rope.freq_base_swa" : "attention.compress_rope_freq_base", 1.0001f, 1e12f, &hp->compress_rope_base);
     optional_float(r, "rope.scaling.factor", 1, 1e6f, &hp->yarn_factor);
     optional_int(r, "rope.scaling.original_context_length", 1, 1u << 28, &hp->yarn_context);
     optional_float(r, "rope.scaling.yarn_beta_fast", 1e-6f, 1e6f, &hp->yarn_beta_fast);
@@ -184,9 +222,10 @@ static void check_relations(struct reader *r, struct v4_hparams *hp)
     if (hp->n_expert_used > hp->n_expert) refuse(r, "expert_used_count", "more than expert_count", "at most that");
 }
 
-enum ggl_status v4_hparams_read(const struct ggl_gguf *meta, struct v4_hparams *hp, struct ggl_error *err)
+enum ggl_status v4_hparams_read(const struct ggl_source *src, struct v4_hparams *hp, struct ggl_error *err)
 {
-    struct reader r = {.meta = meta, .err = err};
+    const struct ggl_gguf *meta = src->meta;
+    struct reader r = {.src = src, .meta = meta, .err = err};
     memset(hp, 0, sizeof(*hp));
     r.arch = ggl_gguf_get_str(meta, "general.architecture");
     if (!r.arch || (strcmp(r.arch, "deepseek4") != 0 && strcmp(r.arch, "deepseek4-native") != 0))

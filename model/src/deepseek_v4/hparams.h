@@ -4,7 +4,7 @@
 #ifndef GGL_V4_HPARAMS_H
 #define GGL_V4_HPARAMS_H
 
-#include "ggml-lite/gguf.h"
+#include "../source.h"
 
 #define V4_MAX_LAYERS 512
 
@@ -27,7 +27,9 @@ struct v4_hparams {
     float clamp_expert[V4_MAX_LAYERS], clamp_shared[V4_MAX_LAYERS];
 };
 
-enum ggl_status v4_hparams_read(const struct ggl_gguf *meta, struct v4_hparams *hp, struct ggl_error *err);
+/* From the metadata; three keys that ik_llama.cpp's files may lack follow from tensors or from another key.  n_vocab is 0
+ * when no key has it. */
+enum ggl_status v4_hparams_read(const struct ggl_source *src, struct v4_hparams *hp, struct ggl_error *err);
 
 /* freqs [n_rope / 2]: plain layers use rope_base, compressed ones compress_rope_base with YaRN. */
 void v4_rope_freqs(const struct v4_hparams *hp, bool compressed, float *freqs);

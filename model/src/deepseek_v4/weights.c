@@ -48,12 +48,33 @@ static void check_dims(struct binder *b, const struct ggl_tensor *t, int64_t ne0
     }
 }
 
+/* Beginnings of names, and others that ik_llama.cpp's files may have in their place. */
+static const struct {
+    const char *name, *other;
+} other_names[] = {{"attn_kv.", "attn_kv_latent."}, {"attn_kv.", "attn_kv_a_mqa."}, {"attn_compressor_", "attn_compress_"},
+                   {"indexer_compressor_", "indexer.compress_"}, {"output_hc_", "hc_head_"}, {"exp_probs_b.bias", "exp_probs_b.weight"}};
+
+static const struct ggl_tensor *find_other(const struct binder *b, const char *name)
+{
+    const struct ggl_tensor *t = NULL;
+    for (size_t i = 0; !t && i < sizeof(other_names) / sizeof(other_names[0]); i++) {
+        char other[48], full[GGL_MAX_NAME];
+        size_t n = strlen(other_names[i].name);
+        if (strncmp(name, other_names[i].name, n) != 0) continue;
+        snprintf(other, sizeof(other), "%s%s", other_names[i].other, name + n);
+        full_name(b, other, full);
+        t = ggl_source_find(b->src, full);
+    }
+    return t;
+}
+
 static const struct ggl_tensor *find(struct binder *b, const char *name, bool required)
 {
     char full[GGL_MAX_NAME];
     if (b->status) return NULL;
     full_name(b, name, full);
     const struct ggl_tensor *t = ggl_source_find(b->src, full);
+    if (!t) t = find_other(b, name);
     if (!t && required) fail(b, GGL_ERR_FORMAT, "missing", "a tensor", "%s", full);
     return t;
 }
@@ -135,6 +156,7 @@ static void bind_hc(struct binder *b, const char *stem, int64_t n_mix, int64_t n
     char name[GGL_MAX_NAME];
     snprintf(name, sizeof(name), "%s_fn.weight", stem);
     hc->fn = floats(b, name, (int64_t)b->hp->n_embd * b->hp->n_hc, n_mix);
+    if (hc->fn) hc->name = find(b, name, true)->name;
     snprintf(name, sizeof(name), "%s_base.weight", stem);
     hc->base = floats(b, name, n_mix, 1);
     snprintf(name, sizeof(name), "%s_scale.weight", stem);
@@ -155,6 +177,24 @@ static void bind_compressor(struct binder *b, const char *stem, int32_t ratio, i
     c->norm = floats(b, name, n_dim, 1);
 }
 
+/* Rows of all groups; some files have the groups as slices, which follow each other just like that. */
+static void bind_out_a(struct binder *b, int64_t width, struct v4_layer *l)
+{
+    const struct v4_hparams *hp = b->hp;
+    int64_t groups = hp->o_groups, rank = hp->o_rank;
+    const struct ggl_tensor *t = find(b, "attn_output_a.weight", true);
+    if (!t || groups == 1 || t->ne[1] != rank || t->ne[2] != groups || t->ne[3] != 1 || t->slices ||
+        t->scale_type != GGL_SCALE_NONE) {
+        l->out_a.w = matrix(b, "attn_output_a.weight", width, groups * rank, 1);
+        return;
+    }
+    matrix(b, "attn_output_a.weight", width, rank, groups);
+    l->out_a_view = *t;
+    l->out_a_view.n_dims = 2, l->out_a_view.ne[1] = groups * rank, l->out_a_view.ne[2] = 1;
+    l->out_a_view.slice_bytes = t->row_bytes * (uint64_t)(groups * rank);
+    l->out_a.w = &l->out_a_view;
+}
+
 static void bind_attention(struct binder *b, int32_t ratio, struct v4_layer *l)
 {
     const struct v4_hparams *hp = b->hp;
@@ -166,7 +206,7 @@ static void bind_attention(struct binder *b, int32_t ratio, struct v4_layer *l)
     l->q_b.w = matrix(b, "attn_q_b.weight", hp->q_rank, heads, 1);
     l->kv.w = matrix(b, "attn_kv.weight", hp->n_embd, hp->n_dim, 1);
     l->kv_norm = floats(b, "attn_kv_a_norm.weight", hp->n_dim, 1);
-    l->out_a.w = matrix(b, "attn_output_a.weight", heads / hp->o_groups, low, 1);
+    bind_out_a(b, heads / hp->o_groups, l);
     l->out_b.w = matrix(b, "attn_output_b.weight", low, hp->n_embd, 1);
     if (ratio) bind_compressor(b, "attn_compressor", ratio, hp->n_dim, &l->compressor);
     if (ratio != 4) return;
@@ -182,8 +222,7 @@ static void bind_experts(struct binder *b, bool hashed, struct v4_layer *l)
     l->ffn_norm = floats(b, "ffn_norm.weight", hp->n_embd, 1);
     l->router = matrix(b, "ffn_gate_inp.weight", hp->n_embd, hp->n_expert, 1);
     if (hashed) l->tid2eid = expert_table(b, "ffn_gate_tid2eid.weight");
-    else if (find(b, "exp_probs_b.bias", false)) l->router_bias = floats(b, "exp_probs_b.bias", hp->n_expert, 1);
-    else l->router_bias = floats(b, "exp_probs_b.weight", hp->n_expert, 1);
+    else l->router_bias = floats(b, "exp_probs_b.bias", hp->n_expert, 1);
     l->gate_exps = matrix(b, "ffn_gate_exps.weight", hp->n_embd, n_ff, hp->n_expert);
     l->up_exps = matrix(b, "ffn_up_exps.weight", hp->n_embd, n_ff, hp->n_expert);
     l->down_exps = matrix(b, "ffn_down_exps.weight", n_ff, hp->n_embd, hp->n_expert);
@@ -271,6 +310,7 @@ enum ggl_status v4_weights_bind(const struct ggl_source *src, struct v4_hparams 
     const struct ggl_tensor *embd = find(&b, "token_embd.weight", true);
     if (embd && (embd->ne[1] < 1 || embd->ne[1] > INT32_MAX / 64)) fail(&b, GGL_ERR_FORMAT, "out of range", NULL, "token_embd.weight: dim 1");
     if (b.status) return b.status;
+    if (hp->n_vocab && hp->n_vocab != embd->ne[1]) check_dims(&b, embd, hp->n_embd, hp->n_vocab, 1);
     hp->n_vocab = (int32_t)embd->ne[1];
     w->token_embd = matrix(&b, "token_embd.weight", hp->n_embd, hp->n_vocab, 1);
     w->output.w = matrix(&b, "output.weight", hp->n_embd, hp->n_vocab, 1);

@@ -11,6 +11,7 @@
 
 struct v4_hc {
     const float *fn, *base, *scale;
+    const char *name; /* of fn's tensor */
 };
 
 /* A matrix that every token meets: in fast mode also in the form that this machine multiplies best. */
@@ -29,6 +30,7 @@ struct v4_layer {
     const float *attn_norm, *ffn_norm;
     /* attention */
     struct v4_matrix q_a, q_b, kv, out_a, out_b;
+    struct ggl_tensor out_a_view; /* as one matrix, where the file has a slice a group */
     const float *q_a_norm, *kv_norm, *sinks;
     struct v4_compressor compressor;       /* ratio 4 and 128 */
     struct v4_matrix index_q_b;            /* ratio 4 */
