@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 #include "quant/quant.h"
-#include "scalar.h"
 
 /* Loops over STEP elements are unrolled, and then the one over the lanes around them vectorises. */
 enum { LANES = GGL_LANES, STEP = 4 };
@@ -99,8 +98,6 @@ float ggl_block_of_half(const struct ggl_block *b, uint16_t half)
     return ggl_f16_decode(half) * b->inverse;
 }
 
-/* ---- symmetric */
-
 /* ---- groups side by side */
 
 void ggl_lanes_load(struct ggl_lanes *lanes, int g, const float *x, const float *w, int n)
@@ -117,10 +114,25 @@ void ggl_lanes_load_block(struct ggl_lanes *lanes, const struct ggl_block *b, in
     for (int g = 0; g < LANES; g++) ggl_lanes_load(lanes, g, b->x + first + n * g, b->w + first + n * g, n);
 }
 
-/* a where all bits of which are set, b where none is: lanes with this in them vectorise, those with ?: often do not. */
-static inline float choose(uint32_t which, float a, float b)
+bool ggl_batch_begin(struct ggl_batch *batch, const float *x, int n_blocks, uint8_t *out, uint32_t bytes, int d_at,
+                     int m_at)
 {
-    return ggl_float_of((ggl_bits_of(a) & which) | (ggl_bits_of(b) & ~which));
+    bool any = false;
+    for (int k = 0; k < LANES; k++) {
+        batch->used[k] = k < n_blocks && ggl_block_begin(&batch->blocks[k], x + GGL_GROUP_MAX * k, GGL_GROUP_MAX,
+                                                         out + bytes * (uint32_t)k, bytes, d_at, m_at);
+        any = any || batch->used[k];
+    }
+    return any;
+}
+
+void ggl_batch_load(struct ggl_batch *batch)
+{
+    static const float nothing[GGL_GROUP_MAX];
+    for (int k = 0; k < LANES; k++) {
+        const struct ggl_block *b = &batch->blocks[k];
+        ggl_lanes_load(&batch->lanes, k, batch->used[k] ? b->x : nothing, batch->used[k] ? b->w : nothing, GGL_GROUP_MAX);
+    }
 }
 
 /* ---- symmetric */
@@ -193,9 +205,9 @@ void ggl_search_symmetric(const struct ggl_lanes *lanes, int top, float *scale, 
         for (int j = 0; j < LANES; j++) {
             uint32_t better = 0u - (uint32_t)((f.l2[j] > 0) & (f.lx[j] * f.lx[j] > best[j] * f.l2[j]));
             float s = f.lx[j] / f.l2[j];
-            scale[j] = choose(better, s, scale[j]);
-            best[j] = choose(better, s * f.lx[j], best[j]);
-            best_inverse[j] = choose(better, inverse[j], best_inverse[j]);
+            scale[j] = ggl_choose(better, s, scale[j]);
+            best[j] = ggl_choose(better, s * f.lx[j], best[j]);
+            best_inverse[j] = ggl_choose(better, inverse[j], best_inverse[j]);
         }
     }
     put_symmetric(lanes, top, best_inverse, codes);
@@ -359,8 +371,8 @@ static inline void solve_affine(const struct affine *a, struct affine_fit *restr
         float scale = (a->w[j] * f->xl[j] - a->wx[j] * f->l[j]) / determinant;
         float min = (f->l2[j] * a->wx[j] - f->l[j] * f->xl[j]) / determinant, alone = f->xl[j] / f->l2[j];
         uint32_t positive = 0u - (uint32_t)(min > 0), solved = 0u - (uint32_t)(determinant > 0);
-        f->scale[j] = choose(solved, choose(positive, alone, scale), NAN);
-        f->min[j] = choose(positive, 0, min);
+        f->scale[j] = ggl_choose(solved, ggl_choose(positive, alone, scale), NAN);
+        f->min[j] = ggl_choose(positive, 0, min);
     }
 }
 
@@ -400,11 +412,11 @@ static inline void keep_better(struct affine *restrict a, const struct affine_fi
 {
     for (int j = 0; j < LANES; j++) {
         uint32_t better = 0u - (uint32_t)(f->error[j] < a->least[j]);
-        a->best_inverse[j] = choose(better, f->inverse[j], a->best_inverse[j]);
-        a->best_min[j] = choose(better, a->min[j], a->best_min[j]);
-        a->least[j] = choose(better, f->error[j], a->least[j]);
-        a->scale[j] = choose(better, f->scale[j], a->scale[j]);
-        a->min[j] = choose(better, f->min[j], a->min[j]);
+        a->best_inverse[j] = ggl_choose(better, f->inverse[j], a->best_inverse[j]);
+        a->best_min[j] = ggl_choose(better, a->min[j], a->best_min[j]);
+        a->least[j] = ggl_choose(better, f->error[j], a->least[j]);
+        a->scale[j] = ggl_choose(better, f->scale[j], a->scale[j]);
+        a->min[j] = ggl_choose(better, f->min[j], a->min[j]);
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "scalar.h"
 
 enum { GGL_BLOCK_MAX = 256 };
 
@@ -53,6 +54,17 @@ void ggl_lanes_load(struct ggl_lanes *lanes, int g, const float *x, const float 
 /* Groups 0 .. 7 from 8 n elements of a block, beginning at `first`. */
 void ggl_lanes_load_block(struct ggl_lanes *lanes, const struct ggl_block *b, int first, int n);
 
+/* Up to eight blocks of 32, each with a unit of its own, side by side. */
+struct ggl_batch {
+    struct ggl_lanes lanes;
+    struct ggl_block blocks[GGL_LANES];
+    bool used[GGL_LANES]; /* ggl_block_begin was true */
+};
+/* ggl_block_begin for x[32 n_blocks]; true when any block is used.  Weigh those, then load the lanes. */
+bool ggl_batch_begin(struct ggl_batch *batch, const float *x, int n_blocks, uint8_t *out, uint32_t bytes, int d_at,
+                     int m_at);
+void ggl_batch_load(struct ggl_batch *batch);
+
 /* x = scale (code - top), codes to 2 top - 1: the best of 19 scales around the one that has the largest magnitude at
  * code 0, each refitted to its codes.  gguf's "make_qx".  Codes of group g begin at codes[g n]. */
 void ggl_search_symmetric(const struct ggl_lanes *lanes, int top, float *scale, uint8_t *codes);
@@ -94,6 +106,12 @@ static inline float ggl_code_within(float v, float low, float high)
     v = v > low ? v : low;
     v = v < high ? v : high;
     return ggl_round_even(v);
+}
+
+/* a where all bits of `which` are set, b where none is: loops with this vectorise, those with ?: often do not. */
+static inline float ggl_choose(uint32_t which, float a, float b)
+{
+    return ggl_float_of((ggl_bits_of(a) & which) | (ggl_bits_of(b) & ~which));
 }
 
 /* Of eight partial sums. */

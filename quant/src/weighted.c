@@ -15,39 +15,20 @@ struct format {
     void (*put)(const uint8_t *codes, uint8_t *b);
 };
 
-struct batch {
-    struct ggl_lanes lanes;
-    struct ggl_block blocks[GGL_LANES];
-    bool used[GGL_LANES];
-};
-
-/* Blocks that are zeros, or spoilt, are finished here. */
-static bool load(struct batch *batch, const struct format *f, const float *x, const float *weights, double mean_square,
-                 uint8_t *b, int n_blocks)
-{
-    static const float nothing[QK];
-    bool any = false;
-    for (int k = 0; k < GGL_LANES; k++) {
-        struct ggl_block *block = &batch->blocks[k];
-        batch->used[k] = k < n_blocks && ggl_block_begin(block, x + QK * k, QK, b + f->bytes * (uint32_t)k, f->bytes, 0,
-                                                         f->has_min ? 2 : GGL_NO_FIELD);
-        if (batch->used[k]) ggl_block_weigh(block, weights + QK * k, ggl_block_of_square(block, mean_square), QK);
-        ggl_lanes_load(&batch->lanes, k, batch->used[k] ? block->x : nothing, batch->used[k] ? block->w : nothing, QK);
-        any = any || batch->used[k];
-    }
-    return any;
-}
-
 static void encode(const struct format *f, const float *x, const float *weights, uint8_t *b, int64_t n)
 {
     const struct ggl_affine_search how = ggl_affine_weighted(2 * f->levels - 1);
     const double mean_square = ggl_row_mean_square(x, n);
     for (int64_t i = 0; i < n; i += QK * GGL_LANES) {
-        struct batch batch;
+        struct ggl_batch batch;
         float scale[GGL_LANES], min[GGL_LANES];
         uint8_t codes[QK * GGL_LANES];
         int n_blocks = n - i < QK * GGL_LANES ? (int)(n - i) / QK : GGL_LANES;
-        bool any = load(&batch, f, x + i, weights + i, mean_square, b, n_blocks);
+        bool any = ggl_batch_begin(&batch, x + i, n_blocks, b, f->bytes, 0, f->has_min ? 2 : GGL_NO_FIELD);
+        for (int k = 0; k < GGL_LANES; k++)
+            if (batch.used[k])
+                ggl_block_weigh(&batch.blocks[k], weights + i + QK * k, ggl_block_of_square(&batch.blocks[k], mean_square), QK);
+        ggl_batch_load(&batch);
         if (any && f->has_min) ggl_search_affine(&batch.lanes, &how, scale, min, codes);
         else if (any) ggl_search_symmetric(&batch.lanes, f->levels, scale, codes);
         for (int k = 0; k < n_blocks; k++, b += f->bytes) {
