@@ -9,6 +9,7 @@
 #include "common/cli.h"
 #include "ggml-lite/gguf.h"
 #include "gguf-convert/checkpoint.h"
+#include "gguf-convert/imatrix.h"
 
 /* How the bytes of an output tensor come from its source. */
 enum item_kind {
@@ -28,6 +29,7 @@ struct item {
     enum item_kind kind;
     const struct ggl_tensor *source;
     uint64_t bytes; /* of the output tensor */
+    bool exact;     /* ENCODE: to a type that holds every value */
 };
 
 /* A file that is read, as it was when the plan was made. */
@@ -42,6 +44,7 @@ struct plan {
     struct ggl_gguf *gguf;
     struct ggl_gguf *out; /* keys and tensors of the output */
     struct item *items;   /* one a tensor of out, in its order */
+    struct imatrix *imatrix; /* or NULL */
     uint64_t n_items, tensor_bytes, n_int4, n_encoded;
     struct input_file *inputs;
     uint32_t n_inputs;
@@ -53,6 +56,8 @@ struct convert_options {
     uint64_t split_max_bytes;
     bool int4;                   /* the profile native-int4 */
     const struct recipe *recipe; /* or one of llama.cpp's */
+    struct cli_list tensor_types;
+    struct overrides *overrides; /* made of them */
     bool dry_run, verify, force, resume, quiet, mtp;
     int64_t threads;
 };
@@ -68,7 +73,7 @@ void plan_free(struct plan *p);
 void plan_print(const struct plan *p, const struct convert_options *o, uint64_t file_bytes, FILE *f);
 
 /* inputs.c */
-enum ggl_status inputs_record(struct plan *p, const char *input, struct ggl_error *err);
+enum ggl_status inputs_record(struct plan *p, const char *input, const char *imatrix, struct ggl_error *err);
 void inputs_free(struct plan *p);
 /* The input that `path` is, under whatever name; NULL: none. */
 const char *inputs_same_file(const struct plan *p, const char *path);
@@ -103,7 +108,7 @@ enum ggl_status emit_step(const struct plan *p, uint64_t i, const struct step *s
 enum ggl_status emit_stopped(struct ggl_error *err); /* CANCELLED when a signal came */
 
 /* int4.c: quantising with `threads` threads (0: one a physical core). */
-enum ggl_status int4_new(int64_t threads, struct int4_encoder **out, struct ggl_error *err); /* also on error to be freed */
+enum ggl_status int4_new(int64_t threads, const struct imatrix *imatrix, struct int4_encoder **out, struct ggl_error *err); /* also on error to be freed */
 void int4_free(struct int4_encoder *e);
 enum ggl_status int4_emit(struct int4_encoder *e, const struct item *item, const struct step *step, emit_sink *sink,
                           void *user, struct ggl_error *err);
@@ -117,10 +122,13 @@ bool int4_compare_row(const struct ggl_tensor *t, int64_t row, const float *x, s
 
 /* encode.c: rows of any type to blocks of another, with `threads` threads. */
 #define ENCODE_SHARE_BYTES (256u << 10) /* of blocks, for a thread at a time */
-enum ggl_status rows_new(int64_t threads, struct row_encoder **out, struct ggl_error *err); /* also on error to be freed */
+enum ggl_status rows_new(int64_t threads, const struct imatrix *imatrix, struct row_encoder **out, struct ggl_error *err); /* also on error to be freed */
 void rows_free(struct row_encoder *e);
 enum ggl_status rows_emit(struct row_encoder *e, const struct step *step, enum ggl_type type, emit_sink *sink, void *user,
                           struct ggl_error *err);
+/* The importances of a slice's inputs; NULL: all alike.  `ones` serves types that must have some. */
+const float *rows_weights(const struct imatrix *imatrix, const struct ggl_tensor *t, int64_t slice, enum ggl_type type,
+                          const float *ones);
 int64_t rows_first_not_finite(const float *x, int64_t n); /* n: none */
 /* FORMAT: element i of x, in row `row` of t's rows over all slices, is no number. */
 enum ggl_status rows_not_finite(const struct ggl_tensor *t, int64_t row, const float *x, int64_t i, struct ggl_error *err);

@@ -110,8 +110,8 @@ double estimate_seconds(const struct plan *p, int64_t threads)
     struct encoders e = {NULL, NULL};
     struct source *source = source_new(p);
     bool ok = source != NULL;
-    if (p->n_int4) ok = ok && int4_new(threads, &e.int4, &ignored) == GGL_OK;
-    if (p->n_encoded) ok = ok && rows_new(threads, &e.rows, &ignored) == GGL_OK;
+    if (p->n_int4) ok = ok && int4_new(threads, p->imatrix, &e.int4, &ignored) == GGL_OK;
+    if (p->n_encoded) ok = ok && rows_new(threads, p->imatrix, &e.rows, &ignored) == GGL_OK;
     double seconds = ok ? add_up(p, source, &e) : -1;
     int4_free(e.int4);
     rows_free(e.rows);

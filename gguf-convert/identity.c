@@ -88,6 +88,8 @@ char *identity_text(const struct plan *p, const struct convert_options *o, uint3
     add_line(&l, "type %s", o->type);
     add_line(&l, "mtp %s", o->mtp ? "yes" : "no");
     add_line(&l, "split-max-size %" PRIu64, o->split_max_bytes);
+    for (int i = 0; i < o->tensor_types.n; i++) add_line(&l, "tensor-type %s", o->tensor_types.items[i]);
+    add_line(&l, "imatrix %s", o->imatrix ? o->imatrix : "none");
     add_line(&l, "parts %" PRIu32, n_parts);
     for (uint32_t i = 0; i < p->n_inputs; i++) {
         const struct input_file *f = &p->inputs[i];

@@ -15,6 +15,7 @@
 
 struct int4_encoder {
     struct ggl_team *team;
+    const struct imatrix *imatrix; /* or NULL */
     const struct ggl_tensor *source; /* whose scales these are: */
     const struct step *step;         /* its rows that are in memory */
     uint8_t *scales;
@@ -25,11 +26,12 @@ struct int4_encoder {
     bool *spoilt; /* one a thread: it has met a number that is not finite */
 };
 
-enum ggl_status int4_new(int64_t threads, struct int4_encoder **out, struct ggl_error *err)
+enum ggl_status int4_new(int64_t threads, const struct imatrix *imatrix, struct int4_encoder **out, struct ggl_error *err)
 {
     struct int4_encoder *e = calloc(1, sizeof(*e));
     *out = e;
     if (!e) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "INT4 encoder");
+    e->imatrix = imatrix;
     return ggl_team_new((int)threads, &e->team, err);
 }
 
@@ -74,11 +76,12 @@ static void encode_share(void *arg, int ith, int nth)
     struct int4_encoder *e = arg;
     const int64_t n = e->source->ne[0];
     float *x = e->rows + ith * n;
+    const float *weights = e->imatrix ? imatrix_find(e->imatrix, e->source->name, 0, n) : NULL;
     for (int64_t i = e->n * ith / nth; i < e->n * (ith + 1) / nth; i++) {
         int64_t row = e->step->row + e->first + i;
         e->spoilt[ith] = e->spoilt[ith] || !ggl_tensor_decode_row(&e->step->view, 0, e->first + i, x) ||
                          rows_first_not_finite(x, n) < n;
-        ggl_int4_encode_row(x, NULL, e->codes + i * (n / 2), e->scales + row * (n / GROUP), &e->row_scales[row], n);
+        ggl_int4_encode_row(x, weights, e->codes + i * (n / 2), e->scales + row * (n / GROUP), &e->row_scales[row], n);
     }
 }
 

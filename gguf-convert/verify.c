@@ -30,6 +30,10 @@ struct verifier {
     struct ggl_team *team;
     const struct step *step; /* being compared with rows of: */
     const struct ggl_tensor *tensor;
+    const struct imatrix *imatrix;
+    const float *weights; /* of its inputs, or NULL */
+    float *ones;
+    bool exact;      /* its type holds every value */
     float *rows;     /* two a thread */
     uint8_t *blocks; /* a row's a thread */
     struct loss *losses; /* one a row of the step */
@@ -194,10 +198,10 @@ static bool same_row(const struct verifier *v, int64_t i, float *x, uint8_t *blo
         return good;
     }
     const uint8_t *is = t->data + (uint64_t)row * t->row_bytes;
-    return ggl_tensor_decode_row(t, v->step->slice, v->step->row + i, y) && ggl_encode(t->type, x, blocks, n) &&
+    return ggl_tensor_decode_row(t, v->step->slice, v->step->row + i, y) && ggl_encode_row(t->type, x, v->weights, blocks, n) &&
            memcmp(blocks, is, (size_t)t->row_bytes) == 0 &&
            row_loss(x, y, n, ggl_type_info((uint32_t)t->type)->block_elems, row, &v->losses[i]) &&
-           (t->type != GGL_TYPE_F32 || !(v->losses[i].error > 0));
+           (!v->exact || !(v->losses[i].error > 0));
 }
 
 static void compare_share(void *arg, int ith, int nth)
@@ -218,10 +222,13 @@ static enum ggl_status verify_rounded(struct verifier *v, const struct ggl_tenso
     v->blocks = malloc(threads * (size_t)t->row_bytes);
     v->losses = calloc((size_t)rows, sizeof(*v->losses));
     v->wrong = calloc((size_t)rows, sizeof(*v->wrong));
+    v->ones = malloc((size_t)n * sizeof(*v->ones));
     v->step = step;
     v->tensor = t;
     enum ggl_status s = GGL_OK;
-    if (!v->rows || !v->blocks || !v->losses || !v->wrong) {
+    for (int64_t i = 0; v->ones && i < n; i++) v->ones[i] = 1;
+    v->weights = rows_weights(v->imatrix, &step->view, step->slice, t->type, v->ones);
+    if (!v->ones || !v->rows || !v->blocks || !v->losses || !v->wrong) {
         s = ggl_fail(v->err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: rows", t->name);
     }
     if (!s) s = ggl_team_run(v->team, compare_share, v, v->err);
@@ -229,6 +236,7 @@ static enum ggl_status verify_rounded(struct verifier *v, const struct ggl_tenso
         if (v->wrong[i]) s = differs_at(v, t, (uint64_t)(base + i) * t->row_bytes);
         else add_loss(loss, &v->losses[i]);
     }
+    free(v->ones);
     free(v->rows);
     free(v->blocks);
     free(v->losses);
@@ -287,7 +295,9 @@ static enum ggl_status verify_step(struct verifier *v, const struct item *item, 
     case ITEM_SCALE: return verify_plane(v, t, is, from->scale, from->scale_slice_bytes);
     case ITEM_MXFP4: return verify_mxfp4(v, t, is, from);
     case ITEM_IDS: return verify_ids(v, t, is, from);
-    case ITEM_ENCODE: return verify_rounded(v, t, step, loss);
+    case ITEM_ENCODE:
+        v->exact = item->exact || t->type == GGL_TYPE_F32;
+        return verify_rounded(v, t, step, loss);
     case ITEM_INT4:
         if (t->type != GGL_TYPE_INT4) return differs(v, t->name, "type", "another type", "INT4");
         return verify_rounded(v, t, step, loss);
@@ -308,7 +318,7 @@ static enum ggl_status verify_tensor(struct verifier *v, const struct plan *p, s
         source_done(source, &step);
         source_let_go(t->data + steps_bytes(item, n), steps_bytes(item, n + 1) - steps_bytes(item, n));
     }
-    bool rounded = item->kind == ITEM_INT4 || (item->kind == ITEM_ENCODE && t->type != GGL_TYPE_F32);
+    bool rounded = item->kind == ITEM_INT4 || (item->kind == ITEM_ENCODE && t->type != GGL_TYPE_F32 && !item->exact);
     if (!s && rounded && item->bytes) print_loss(t, &loss);
     return s;
 }
@@ -335,7 +345,7 @@ static enum ggl_status verify_all(struct verifier *v, const struct plan *p, stru
 
 enum ggl_status verify_output(const struct plan *p, const char *path, const struct convert_options *o, struct ggl_error *err)
 {
-    struct verifier v = {.err = err, .buffer = malloc(BUFFER_BYTES)};
+    struct verifier v = {.err = err, .imatrix = p->imatrix, .buffer = malloc(BUFFER_BYTES)};
     struct source *source = source_new(p);
     struct ggl_gguf *file = NULL;
     enum ggl_status s = ggl_gguf_open(path, NULL, &file, err);

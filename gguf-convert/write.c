@@ -362,8 +362,8 @@ static enum ggl_status write_all(struct sink *k, struct mark at, struct ggl_erro
     k->last = at;
     k->marked = at.bytes;
     k->marked_at = cli_now();
-    if (p->n_int4) s = int4_new(k->options->threads, &e.int4, err);
-    if (p->n_encoded && !s) s = rows_new(k->options->threads, &e.rows, err);
+    if (p->n_int4) s = int4_new(k->options->threads, p->imatrix, &e.int4, err);
+    if (p->n_encoded && !s) s = rows_new(k->options->threads, p->imatrix, &e.rows, err);
     cli_progress_begin(&k->progress, "writing", "B", p->tensor_bytes, k->options->quiet);
     if (!s) s = write_from(k, at, &e, err);
     if (!s) s = journal_wait(k->journal, err);
