@@ -52,7 +52,7 @@ struct plan {
 
 struct convert_options {
     const char *input, *output;
-    const char *type, *imatrix;
+    const char *type, *imatrix, *report;
     uint64_t split_max_bytes;
     bool int4;                   /* the profile native-int4 */
     const struct recipe *recipe; /* or one of llama.cpp's */
@@ -150,7 +150,7 @@ enum ggl_status write_check_output(const struct plan *p, const struct convert_op
 uint64_t estimate_memory(const struct plan *p, int64_t threads);
 double estimate_seconds(const struct plan *p, int64_t threads);
 
-/* verify.c: `path` holds exactly what the plan says, compared with the source; what rounding lost goes to stdout. */
+/* verify.c: `path` holds exactly what the plan says, compared with the source; what rounding lost goes to stdout or the report. */
 enum ggl_status verify_output(const struct plan *p, const char *path, const struct convert_options *o, struct ggl_error *err);
 
 #endif

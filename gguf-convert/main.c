@@ -25,6 +25,8 @@ static const struct cli_option options[] = {
     {'n', "dry-run", NULL, "print every tensor, the exact output size, the most memory and an estimate of time; write nothing", CLI_FLAG, &args.dry_run},
     {0, "verify", NULL, "compare OUTPUT with INPUT, bit for bit where nothing is rounded: after writing, or instead of it when it exists",
      CLI_FLAG, &args.verify},
+    {0, "report", "FILE", "like --verify, and write a table of what rounding lost to FILE (- for stdout): each tensor's relative "
+     "RMS error and its worst block", CLI_STR, &args.report},
     {'r', "resume", NULL, "go on where an interrupted conversion stopped, if one did", CLI_FLAG, &args.resume},
     {'f', "force", NULL, "replace OUTPUT, and forget an interrupted conversion unless --resume can go on with it", CLI_FLAG,
      &args.force},
@@ -91,6 +93,7 @@ static void check_options(void)
     }
     if (with_mtp && without_mtp) cli_die(&cli, 2, "--with-mtp and --no-mtp contradict each other");
     args.mtp = with_mtp || (!without_mtp && !args.recipe);
+    if (args.report) args.verify = true;
     struct ggl_error err;
     if (args.tensor_types.n && overrides_new(&args.tensor_types, &args.overrides, &err)) cli_die_error(&cli, &err);
     if (args.threads < 0 || args.threads > 1024) {

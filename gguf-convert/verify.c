@@ -3,6 +3,7 @@
  * converted back here, by the inverse function, so a fault of the writer does not hide itself.  What was rounded must
  * be what rounding the source gives (INT4: the nearest of its levels), and how much it lost is printed.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ struct verifier {
     struct ggl_team *team;
     const struct step *step; /* being compared with rows of: */
     const struct ggl_tensor *tensor;
+    FILE *report; /* or NULL */
     const struct imatrix *imatrix;
     const float *weights; /* of its inputs, or NULL */
     float *ones;
@@ -258,6 +260,15 @@ static void print_loss(const struct ggl_tensor *t, const struct loss *loss)
     putchar('\n');
 }
 
+/* A line of --report: tab-separated, one for every tensor that was rounded. */
+static void report_loss(FILE *f, const struct item *item, const struct ggl_tensor *t, const struct loss *loss)
+{
+    const struct ggl_type_info *from = ggl_type_info((uint32_t)item->source->type);
+    fprintf(f, "%s\t%s\t%s\t%.6g\t%.6g\t%" PRId64 "\t%" PRId64 "\n", t->name, ggl_type_info((uint32_t)t->type)->name,
+            from ? from->name : "?", loss->power > 0 ? sqrt(loss->error / loss->power) : 0.0, loss->worst, loss->worst_row,
+            loss->worst_input);
+}
+
 /* ---- all of it */
 
 static enum ggl_status verify_hash(const struct verifier *v, const struct ggl_kv *hashes, uint64_t i,
@@ -319,7 +330,8 @@ static enum ggl_status verify_tensor(struct verifier *v, const struct plan *p, s
         source_let_go(t->data + steps_bytes(item, n), steps_bytes(item, n + 1) - steps_bytes(item, n));
     }
     bool rounded = item->kind == ITEM_INT4 || (item->kind == ITEM_ENCODE && t->type != GGL_TYPE_F32 && !item->exact);
-    if (!s && rounded && item->bytes) print_loss(t, &loss);
+    if (!s && rounded && item->bytes && v->report) report_loss(v->report, item, t, &loss);
+    else if (!s && rounded && item->bytes) print_loss(t, &loss);
     return s;
 }
 
@@ -343,6 +355,25 @@ static enum ggl_status verify_all(struct verifier *v, const struct plan *p, stru
     return s;
 }
 
+/* The report is there before the long work starts, or that does not start. */
+static enum ggl_status open_report(const struct convert_options *o, FILE **report, struct ggl_error *err)
+{
+    if (!o->report) return GGL_OK;
+    *report = strcmp(o->report, "-") == 0 ? stdout : fopen(o->report, "w");
+    if (!*report) return ggl_fail(err, GGL_ERR_CREATE, o->report, GGL_NO_OFFSET, strerror(errno), NULL, "cannot create");
+    fprintf(*report, "tensor\ttype\tsource\trelative RMS error\tworst block\trow\tfirst input\n");
+    return GGL_OK;
+}
+
+static enum ggl_status close_report(const struct convert_options *o, FILE *report, enum ggl_status s, struct ggl_error *err)
+{
+    if (!report || report == stdout) return s; /* whoever parsed the options looks after stdout */
+    bool bad = ferror(report) != 0;
+    bad = fclose(report) != 0 || bad;
+    if (s || !bad) return s;
+    return ggl_fail(err, GGL_ERR_IO, o->report, GGL_NO_OFFSET, strerror(errno), NULL, "cannot write");
+}
+
 enum ggl_status verify_output(const struct plan *p, const char *path, const struct convert_options *o, struct ggl_error *err)
 {
     struct verifier v = {.err = err, .imatrix = p->imatrix, .buffer = malloc(BUFFER_BYTES)};
@@ -352,11 +383,13 @@ enum ggl_status verify_output(const struct plan *p, const char *path, const stru
     v.file = file;
     if (!s && (!v.buffer || !source)) s = ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "buffer");
     if (!s) s = ggl_team_new((int)o->threads, &v.team, err);
+    if (!s) s = open_report(o, &v.report, err);
     if (!s) {
         cli_progress_begin(&v.progress, "verifying", "B", p->tensor_bytes, o->quiet);
         s = verify_all(&v, p, source);
         cli_progress_end(&v.progress, v.done);
     }
+    s = close_report(o, v.report, s, err);
     ggl_team_free(v.team);
     source_free(source);
     free(v.buffer);

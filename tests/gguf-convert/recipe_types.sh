@@ -95,3 +95,19 @@ refuses "attn_norm.weight is Q8_0, expected F32 for vectors and norms" "attn_nor
 refuses "ffn_gate_inp.weight is Q8_0" "gate_inp=Q8_0"
 refuses "ffn_gate_tid2eid.weight is F32, expected I32" "tid2eid=F32"
 refuses "_ape.weight is Q4_K, blocks of 256 in rows of 128" "_ape=Q4_K"
+
+# --report: a table, also of a file that is there; the figures are those of --verify, and worse for smaller types.
+status 0 "$convert" -q "$dir" "$tmp/r4.gguf" --type Q4_K_M --report "$tmp/r4.tsv"
+status 0 "$convert" -q "$dir" "$tmp/r2.gguf" --type Q2_K --report -
+cp "$tmp/out" "$tmp/r2.tsv"
+status 0 "$convert" -q "$dir" "$tmp/r4.gguf" --type Q4_K_M --report - --threads 3
+cmp "$tmp/r4.tsv" "$tmp/out" || fail "another report of the same file with other threads"
+status 0 "$convert" -q "$dir" "$tmp/r4.gguf" --type Q4_K_M --verify
+awk -F '\t' 'NR == 1 { exit !(NF == 7 && $1 == "tensor") } { exit !(NF == 7 && $4 > 0 && $5 >= $4) }' "$tmp/r4.tsv" || fail "report: lines"
+awk -F '\t' 'NR == FNR { if ($2 == "Q4_K") e[$1] = $4; next } FNR > 1 && e[$1] && $4 < e[$1] * 1.5 { bad = 1; print } END { exit bad }' \
+    "$tmp/r4.tsv" "$tmp/r2.tsv" >"$tmp/err" || fail "Q2_K loses less than Q4_K"
+name=blk.1.attn_q_b.weight
+want=$(awk -F '\t' -v n=$name '$1 == n { printf "%.3f", 100 * $4 }' "$tmp/r4.tsv")
+says "$tmp/out" "$name: Q4_K, relative RMS error $want %"
+awk "BEGIN { exit !($want > 4 && $want < 12) }" || fail "Q4_K: $want % is not what it loses of noise"
+status 73 "$convert" -q "$dir" "$tmp/r4.gguf" --type Q4_K_M --report "$tmp/no/such/folder"
