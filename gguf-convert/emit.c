@@ -29,9 +29,11 @@ static enum ggl_status emit_plane(const uint8_t *data, uint64_t bytes, emit_sink
 }
 
 /* The two codes of E4M3 that are no number: never in a sound checkpoint, and poison for every sum. */
-static enum ggl_status check_codes(const struct ggl_tensor *t, const uint8_t *codes, uint64_t n, int64_t slice,
-                                   struct ggl_error *err)
+static enum ggl_status check_codes(const struct step *step, struct ggl_error *err)
 {
+    const struct ggl_tensor *t = &step->view;
+    const uint8_t *codes = t->data;
+    const uint64_t n = t->slice_bytes;
     unsigned any = 0;
     for (uint64_t i = 0; i < n; i++) any |= (unsigned)((codes[i] & 0x7f) == 0x7f);
     if (!any) return GGL_OK;
@@ -40,15 +42,16 @@ static enum ggl_status check_codes(const struct ggl_tensor *t, const uint8_t *co
     char found[64];
     snprintf(found, sizeof(found), "code 0x%02x (not a number)", codes[i]);
     return ggl_fail(err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, found, NULL,
-                    "%s: slice %" PRId64 ", element %" PRIu64, t->name, slice, i);
+                    "%s: slice %" PRId64 ", element %" PRIu64, t->name, step->slice,
+                    (uint64_t)step->row * t->row_bytes + i);
 }
 
-static enum ggl_status emit_mxfp4(const struct ggl_tensor *t, int64_t slice, uint8_t *buffer, emit_sink *sink,
-                                  void *user, struct ggl_error *err)
+static enum ggl_status emit_mxfp4(const struct ggl_tensor *t, uint8_t *buffer, emit_sink *sink, void *user,
+                                  struct ggl_error *err)
 {
     const uint64_t row = (uint64_t)t->ne[0] / 32 * 17;
     const int64_t most = row < BUFFER_BYTES ? (int64_t)(BUFFER_BYTES / row) : 1;
-    const uint8_t *codes = ggl_tensor_slice(t, slice), *scales = ggl_tensor_scale_slice(t, slice);
+    const uint8_t *codes = t->data, *scales = t->scale;
     for (int64_t r = 0, n; r < t->ne[1]; r += n) {
         n = t->ne[1] - r < most ? t->ne[1] - r : most;
         ggl_fp4_to_mxfp4(codes + (uint64_t)r * t->row_bytes, scales + (uint64_t)r * t->scale_row_bytes, buffer,
@@ -79,43 +82,31 @@ static enum ggl_status emit_ids(const struct ggl_tensor *t, uint8_t *buffer, emi
     return GGL_OK;
 }
 
-static enum ggl_status emit_slices(const struct item *item, uint8_t *buffer, emit_sink *sink, void *user,
-                                   struct ggl_error *err)
+static enum ggl_status emit_converted(const struct item *item, const struct ggl_tensor *t, emit_sink *sink, void *user,
+                                      struct ggl_error *err)
 {
-    const struct ggl_tensor *t = item->source;
-    enum ggl_status s = GGL_OK;
-    if (item->kind == ITEM_IDS) return emit_ids(t, buffer, sink, user, err);
-    for (int64_t slice = 0; slice < t->ne[2] * t->ne[3] && !s; slice++) {
-        switch (item->kind) {
-        case ITEM_COPY:
-            if (t->type == GGL_TYPE_FP8) s = check_codes(t, ggl_tensor_slice(t, slice), t->slice_bytes, slice, err);
-            if (!s) s = emit_plane(ggl_tensor_slice(t, slice), t->slice_bytes, sink, user, err);
-            break;
-        case ITEM_SCALE:
-            s = emit_plane(ggl_tensor_scale_slice(t, slice), t->scale_slice_bytes, sink, user, err);
-            break;
-        default: s = emit_mxfp4(t, slice, buffer, sink, user, err); break;
-        }
-    }
+    uint64_t row = (uint64_t)t->ne[0] * 4; /* more than a row of either */
+    uint8_t *buffer = malloc(row > BUFFER_BYTES ? (size_t)row : BUFFER_BYTES);
+    if (!buffer) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: buffer", t->name);
+    enum ggl_status s = item->kind == ITEM_IDS ? emit_ids(t, buffer, sink, user, err)
+                                               : emit_mxfp4(t, buffer, sink, user, err);
+    free(buffer);
     return s;
 }
 
-enum ggl_status emit_item(const struct plan *p, uint64_t i, const struct encoders *e, emit_sink *sink, void *user,
-                          struct ggl_error *err)
+enum ggl_status emit_step(const struct plan *p, uint64_t i, const struct step *step, const struct encoders *e,
+                          emit_sink *sink, void *user, struct ggl_error *err)
 {
     const struct item *item = &p->items[i];
-    uint8_t *buffer = NULL;
-    if (!item->bytes) return GGL_OK;
-    if (item->kind >= ITEM_INT4) return int4_emit(e->int4, item, sink, user, err);
-    if (item->kind == ITEM_ENCODE) return rows_emit(e->rows, item, ggl_gguf_tensor(p->out, i)->type, sink, user, err);
-    if (item->kind == ITEM_MXFP4 || item->kind == ITEM_IDS) {
-        uint64_t row = (uint64_t)item->source->ne[0] * 4; /* more than a row of either */
-        buffer = malloc(row > BUFFER_BYTES ? (size_t)row : BUFFER_BYTES);
-        if (!buffer) {
-            return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: buffer", item->source->name);
-        }
+    const struct ggl_tensor *t = &step->view;
+    enum ggl_status s = GGL_OK;
+    switch (item->kind) {
+    case ITEM_COPY:
+        if (t->type == GGL_TYPE_FP8) s = check_codes(step, err);
+        return s ? s : emit_plane(t->data, t->slice_bytes, sink, user, err);
+    case ITEM_SCALE: return emit_plane(t->scale, t->scale_slice_bytes, sink, user, err);
+    case ITEM_MXFP4: case ITEM_IDS: return emit_converted(item, t, sink, user, err);
+    case ITEM_ENCODE: return rows_emit(e->rows, step, ggl_gguf_tensor(p->out, i)->type, sink, user, err);
+    default: return int4_emit(e->int4, item, step, sink, user, err);
     }
-    enum ggl_status s = emit_slices(item, buffer, sink, user, err);
-    free(buffer);
-    return s;
 }

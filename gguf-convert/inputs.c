@@ -65,10 +65,11 @@ static enum ggl_status add_parts(struct plan *p, struct ggl_error *err)
     return s;
 }
 
-enum ggl_status inputs_record(struct plan *p, const char *input, struct ggl_error *err)
+enum ggl_status inputs_record(struct plan *p, const char *input, const char *imatrix, struct ggl_error *err)
 {
     static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors.index.json"};
-    enum ggl_status s = GGL_OK;
+    enum ggl_status s = imatrix ? add(p, imatrix, false, err) : GGL_OK;
+    if (s) return s;
     if (p->gguf) return add_parts(p, err);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !s; i++) s = add_in(p, input, names[i], err);
     for (uint32_t i = 0; i < ggl_checkpoint_n_files(p->checkpoint) && !s; i++) {

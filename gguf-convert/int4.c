@@ -15,7 +15,9 @@
 
 struct int4_encoder {
     struct ggl_team *team;
+    const struct imatrix *imatrix; /* or NULL */
     const struct ggl_tensor *source; /* whose scales these are: */
+    const struct step *step;         /* its rows that are in memory */
     uint8_t *scales;
     float *row_scales;
     uint8_t *codes; /* of rows first .. first + n - 1 */
@@ -24,11 +26,12 @@ struct int4_encoder {
     bool *spoilt; /* one a thread: it has met a number that is not finite */
 };
 
-enum ggl_status int4_new(int64_t threads, struct int4_encoder **out, struct ggl_error *err)
+enum ggl_status int4_new(int64_t threads, const struct imatrix *imatrix, struct int4_encoder **out, struct ggl_error *err)
 {
     struct int4_encoder *e = calloc(1, sizeof(*e));
     *out = e;
     if (!e) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "INT4 encoder");
+    e->imatrix = imatrix;
     return ggl_team_new((int)threads, &e->team, err);
 }
 
@@ -73,10 +76,12 @@ static void encode_share(void *arg, int ith, int nth)
     struct int4_encoder *e = arg;
     const int64_t n = e->source->ne[0];
     float *x = e->rows + ith * n;
+    const float *weights = e->imatrix ? imatrix_find(e->imatrix, e->source->name, 0, n) : NULL;
     for (int64_t i = e->n * ith / nth; i < e->n * (ith + 1) / nth; i++) {
-        int64_t row = e->first + i;
-        e->spoilt[ith] = e->spoilt[ith] || !ggl_tensor_decode_row(e->source, 0, row, x) || rows_first_not_finite(x, n) < n;
-        ggl_int4_encode_row(x, NULL, e->codes + i * (n / 2), e->scales + row * (n / GROUP), &e->row_scales[row], n);
+        int64_t row = e->step->row + e->first + i;
+        e->spoilt[ith] = e->spoilt[ith] || !ggl_tensor_decode_row(&e->step->view, 0, e->first + i, x) ||
+                         rows_first_not_finite(x, n) < n;
+        ggl_int4_encode_row(x, weights, e->codes + i * (n / 2), e->scales + row * (n / GROUP), &e->row_scales[row], n);
     }
 }
 
@@ -86,21 +91,23 @@ static enum ggl_status check_finite(const struct int4_encoder *e, struct ggl_err
     bool any = false;
     for (int i = 0; i < ggl_team_size(e->team); i++) any = any || e->spoilt[i];
     for (int64_t row = e->first; any && row < e->first + e->n; row++) {
-        ggl_tensor_decode_row(e->source, 0, row, e->rows);
+        ggl_tensor_decode_row(&e->step->view, 0, row, e->rows);
         int64_t i = rows_first_not_finite(e->rows, n);
-        if (i < n) return rows_not_finite(e->source, row, e->rows, i, err);
+        if (i < n) return rows_not_finite(e->source, e->step->row + row, e->rows, i, err);
     }
     return GGL_OK;
 }
 
-static enum ggl_status emit_codes(struct int4_encoder *e, const struct ggl_tensor *t, emit_sink *sink, void *user,
-                                  struct ggl_error *err)
+static enum ggl_status emit_codes(struct int4_encoder *e, const struct ggl_tensor *t, const struct step *step,
+                                  emit_sink *sink, void *user, struct ggl_error *err)
 {
     const uint64_t row_bytes = (uint64_t)t->ne[0] / 2;
     const int64_t most = ggl_team_size(e->team) * (row_bytes < SHARE_BYTES ? (int64_t)(SHARE_BYTES / row_bytes) : 1);
-    enum ggl_status s = prepare(e, t, most < t->ne[1] ? most : t->ne[1], err);
-    for (e->first = 0; e->first < t->ne[1] && !s; e->first += e->n) {
-        e->n = t->ne[1] - e->first < most ? t->ne[1] - e->first : most;
+    const int64_t rows = step->view.ne[1];
+    enum ggl_status s = step->row ? GGL_OK : prepare(e, t, most < t->ne[1] ? most : t->ne[1], err);
+    e->step = step;
+    for (e->first = 0; e->first < rows && !s; e->first += e->n) {
+        e->n = rows - e->first < most ? rows - e->first : most;
         if ((s = emit_stopped(err))) break;
         s = ggl_team_run(e->team, encode_share, e, err);
         if (!s) s = check_finite(e, err);
@@ -109,11 +116,11 @@ static enum ggl_status emit_codes(struct int4_encoder *e, const struct ggl_tenso
     return s;
 }
 
-enum ggl_status int4_emit(struct int4_encoder *e, const struct item *item, emit_sink *sink, void *user,
-                          struct ggl_error *err)
+enum ggl_status int4_emit(struct int4_encoder *e, const struct item *item, const struct step *step, emit_sink *sink,
+                          void *user, struct ggl_error *err)
 {
     const struct ggl_tensor *t = item->source;
-    if (item->kind == ITEM_INT4) return emit_codes(e, t, sink, user, err);
+    if (item->kind == ITEM_INT4 && (!step->row || e->source == t)) return emit_codes(e, t, step, sink, user, err);
     if (e->source != t) /* the plan puts the three planes next to each other */
         return ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: scales before codes", t->name);
     const void *plane = item->kind == ITEM_INT4_SCALE ? (const void *)e->scales : e->row_scales;

@@ -6,22 +6,30 @@
 #include <string.h>
 #include <strings.h>
 #include "gguf-convert/convert.h"
+#include "gguf-convert/overrides.h"
 #include "gguf-convert/recipe.h"
 
 static struct convert_options args = {.type = "native"};
 static bool with_mtp, without_mtp;
 
 static const struct cli_option options[] = {
-    {0, "type", "PROFILE", "what to write: native (default), native-int4, or a recipe of llama.cpp: MXFP4_MOE, Q8_0", CLI_STR, &args.type},
+    {0, "type", "PROFILE", "what to write: native (default), native-int4, compat, or a recipe of llama.cpp (below)", CLI_STR,
+     &args.type},
+    {0, "tensor-type", "REGEX=TYPE", "the type of tensors whose name matches; repeatable, the first match counts", CLI_LIST,
+     &args.tensor_types},
     {0, "split-max-size", "SIZE", "write parts OUTPUT-00001-of-0000N.gguf of at most SIZE (4G, 500M)", CLI_SIZE,
      &args.split_max_bytes},
     {0, "with-mtp", NULL, "keep the multi-token-prediction blocks (default, but not of recipes)", CLI_FLAG, &with_mtp},
     {0, "no-mtp", NULL, "leave them out", CLI_FLAG, &without_mtp},
-    {0, "imatrix", "FILE", "importance matrix for INT4: not in this version", CLI_STR, &args.imatrix},
-    {'n', "dry-run", NULL, "print every tensor and the exact output size, write nothing", CLI_FLAG, &args.dry_run},
+    {0, "imatrix", "FILE", "importance matrix (GGUF or .dat): what rounding costs is weighed with it", CLI_STR, &args.imatrix},
+    {'n', "dry-run", NULL, "print every tensor, the exact output size, the most memory and an estimate of time; write nothing", CLI_FLAG, &args.dry_run},
     {0, "verify", NULL, "compare OUTPUT with INPUT, bit for bit where nothing is rounded: after writing, or instead of it when it exists",
      CLI_FLAG, &args.verify},
-    {'f', "force", NULL, "replace OUTPUT", CLI_FLAG, &args.force},
+    {0, "report", "FILE", "like --verify, and write a table of what rounding lost to FILE (- for stdout): each tensor's relative "
+     "RMS error and its worst block", CLI_STR, &args.report},
+    {'r', "resume", NULL, "go on where an interrupted conversion stopped, if one did", CLI_FLAG, &args.resume},
+    {'f', "force", NULL, "replace OUTPUT, and forget an interrupted conversion unless --resume can go on with it", CLI_FLAG,
+     &args.force},
     {'q', "quiet", NULL, "no progress, no warnings", CLI_FLAG, &args.quiet},
     {'t', "threads", "N", "threads that quantise (default: physical cores); never changes a result", CLI_INT, &args.threads},
     {0}};
@@ -35,14 +43,24 @@ static const struct cli cli = {
     "permutation, BF16 and F32 stay.  native-int4 rounds the dense matrices (attention, shared experts, projections of\n"
     "the prediction block) and the head to 4.25 bits a weight, with the scale of least squared error for every 32; INPUT\n"
     "may be a native file too.  --verify then prints what each matrix lost.\n"
-    "MXFP4_MOE is what llama.cpp and its relatives read: names, keys, types and order are theirs.  The experts stay\n"
-    "MXFP4 and lose nothing; every other matrix is rounded to Q8_0, 8.5 bits a weight; vectors, norms and the router\n"
-    "become F32.  Q8_0 rounds the experts too.  INPUT may be a native file; nothing is rounded twice.\n"
-    "OUTPUT appears under its name only when it is complete.\n\n"
+    "compat and the recipes are what llama.cpp and its relatives read: names, keys, types and order are theirs.  compat\n"
+    "loses nothing: experts are MXFP4, FP8 matrices become BF16, which holds each of their values.  A recipe rounds\n"
+    "every matrix as llama.cpp does under that name: MXFP4_MOE (experts stay, the rest Q8_0), Q8_0, Q6_K, Q5_K_M, Q4_K_M,\n"
+    "Q4_0, IQ4_XS, IQ4_NL, Q3_K_M, Q2_K, IQ2_XXS (needs --imatrix); vectors, norms and the router become F32.  INPUT may be\n"
+    "a native file.  Nothing is rounded twice.\n"
+    "OUTPUT appears under its name only when it is complete.  Until then the data is in OUTPUT.part (one for each part\n"
+    "of a split output), and OUTPUT.journal says how much of it is safely on disk.  Ctrl-C, a full disk, a crash or a\n"
+    "kill leave both: the same command with --resume checks what is there and goes on, and the result is the same, bit\n"
+    "for bit.  To give up, remove them, or start anew with --force.\n\n"
+    "MEMORY\n"
+    "    A checkpoint directory is read in pieces of 16 MiB and never mapped: less than 512 MiB of memory (Pro: 768 MiB),\n"
+    "    address space included (ulimit -v), whatever the size of the model.  A GGUF file as INPUT, and OUTPUT while --verify\n"
+    "    reads it, are mapped; what is resident of them is let go again.\n\n"
     "EXAMPLES\n"
     "    gguf-convert DeepSeek-V4-Flash flash.gguf --verify\n"
     "    gguf-convert flash.gguf flash-int4.gguf --type native-int4\n"
     "    gguf-convert flash.gguf flash-MXFP4_MOE.gguf --type MXFP4_MOE --verify\n"
+    "    gguf-convert flash.gguf flash-Q4_K_M.gguf --type Q4_K_M --imatrix imatrix.gguf --tensor-type 'attn_.*=Q8_0'\n"
     "    gguf-convert DeepSeek-V4-Pro pro.gguf --split-max-size 40G --no-mtp\n"
     "    gguf-convert pro-00001-of-00021.gguf pro.gguf\n\n"
     "EXIT STATUS\n"
@@ -63,6 +81,7 @@ static void catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a failed write like a full disk */
 }
 
 static void check_options(void)
@@ -74,7 +93,9 @@ static void check_options(void)
     }
     if (with_mtp && without_mtp) cli_die(&cli, 2, "--with-mtp and --no-mtp contradict each other");
     args.mtp = with_mtp || (!without_mtp && !args.recipe);
-    if (args.imatrix) cli_die(&cli, 2, "--imatrix: this version quantises without an importance matrix");
+    if (args.report) args.verify = true;
+    struct ggl_error err;
+    if (args.tensor_types.n && overrides_new(&args.tensor_types, &args.overrides, &err)) cli_die_error(&cli, &err);
     if (args.threads < 0 || args.threads > 1024) {
         cli_die(&cli, 2, "--threads is %" PRId64 ", expected 0..1024", args.threads);
     }
@@ -95,7 +116,8 @@ static void warn(const struct plan *p)
 /* A file to compare with is there, and nobody asked to replace it. */
 static bool only_verify(const char *first)
 {
-    FILE *f = args.verify && !args.force ? fopen(first, "rb") : NULL;
+    if (!args.verify || args.force || (args.resume && write_is_open(&args))) return false;
+    FILE *f = fopen(first, "rb");
     if (f) fclose(f);
     return f != NULL;
 }
@@ -118,7 +140,7 @@ static enum ggl_status run(struct plan *p, struct ggl_error *err)
         s = write_check_output(p, &args, err);
         if (!s) s = write_output(p, &args, err);
     }
-    if (!s && args.verify) s = verify_output(p, first, args.quiet, err);
+    if (!s && args.verify) s = verify_output(p, first, &args, err);
     free(first);
     return s;
 }
@@ -134,7 +156,8 @@ int main(int argc, char **argv)
     catch_signals();
     enum ggl_status s = run(&plan, &err);
     plan_free(&plan);
-    if (s == GGL_ERR_CANCELLED) cli_die(&cli, 128 + (int)convert_stop, "interrupted; nothing was written");
+    overrides_free(args.overrides);
+    if (s == GGL_ERR_CANCELLED) cli_die(&cli, 128 + (int)convert_stop, "%s", err.what);
     if (s) cli_die_error(&cli, &err);
     return 0;
 }

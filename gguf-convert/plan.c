@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "gguf-convert/convert.h"
+#include "gguf-convert/overrides.h"
 #include "gguf-convert/recipe.h"
 
 struct planner {
@@ -21,6 +22,9 @@ struct planner {
     uint64_t n_carriers;
     bool int4;
     const struct recipe *recipe; /* or NULL */
+    struct overrides *overrides; /* or NULL */
+    const struct imatrix *imatrix; /* or NULL */
+    const char *imatrix_path;
 };
 
 static enum ggl_status no_memory(const struct planner *b)
@@ -126,6 +130,20 @@ static enum ggl_status plan_keys(const struct planner *b, uint32_t n_main)
     return no_memory(b);
 }
 
+/* As llama.cpp notes it; the file's name without the folders that it lies in. */
+static enum ggl_status plan_imatrix_keys(const struct planner *b)
+{
+    const char *slash = b->imatrix_path ? strrchr(b->imatrix_path, '/') : NULL, *dataset;
+    struct ggl_gguf *out = b->p->out;
+    if (!b->imatrix) return GGL_OK;
+    enum ggl_status s = ggl_gguf_set_str(out, "quantize.imatrix.file", slash ? slash + 1 : b->imatrix_path);
+    dataset = imatrix_dataset(b->imatrix);
+    if (!s && dataset[0]) s = ggl_gguf_set_str(out, "quantize.imatrix.dataset", dataset);
+    if (!s) s = ggl_gguf_set_u32(out, "quantize.imatrix.entries_count", (uint32_t)imatrix_n_entries(b->imatrix));
+    if (!s) s = ggl_gguf_set_u32(out, "quantize.imatrix.chunks_count", (uint32_t)imatrix_n_chunks(b->imatrix));
+    return s ? no_memory(b) : GGL_OK;
+}
+
 /* ---- tensors */
 
 static enum ggl_status add(struct planner *b, enum item_kind kind, const struct ggl_tensor *t, const char *name,
@@ -135,7 +153,7 @@ static enum ggl_status add(struct planner *b, enum item_kind kind, const struct 
     enum ggl_status s = ggl_gguf_add_tensor(p->out, name, type, n_dims, ne, b->err);
     if (s) return s;
     uint64_t bytes = ggl_gguf_tensor_bytes(ggl_gguf_tensor(p->out, p->n_items));
-    p->items[p->n_items++] = (struct item){kind, t, bytes};
+    p->items[p->n_items++] = (struct item){kind, t, bytes, false};
     p->tensor_bytes += bytes;
     return GGL_OK;
 }
@@ -167,16 +185,24 @@ static void plane_name(const struct ggl_tensor *t, const char *plane, char name[
     snprintf(name, GGL_MAX_NAME + 8, "%.*s%s", (int)(strlen(t->name) - strlen(".weight")), t->name, plane);
 }
 
+static bool is_chosen(const struct planner *b, const struct ggl_tensor *t)
+{
+    enum ggl_type type;
+    bool chosen;
+    (void)overrides_apply(b->overrides, t, &type, &chosen, NULL);
+    return chosen;
+}
+
 /* A file's plane of FP8 scales whose matrix gets another type: nothing needs it any more. */
 static bool is_left_out(const struct planner *b, const struct ggl_tensor *t)
 {
     static const char end[] = ".scale";
     char name[GGL_MAX_NAME + 8];
     size_t n = strlen(t->name);
-    if ((!b->int4 && !b->recipe) || !b->p->gguf || n < sizeof(end) || strcmp(t->name + n - (sizeof(end) - 1), end) != 0) return false;
+    if ((!b->int4 && !b->recipe && !b->overrides) || !b->p->gguf || n < sizeof(end) || strcmp(t->name + n - (sizeof(end) - 1), end) != 0) return false;
     snprintf(name, sizeof(name), "%.*s.weight", (int)(n - (sizeof(end) - 1)), t->name);
     const struct ggl_tensor *weight = ggl_gguf_find_tensor(b->p->gguf, name);
-    return weight && weight->type == GGL_TYPE_FP8 && (b->recipe || becomes_int4(b, weight));
+    return weight && weight->type == GGL_TYPE_FP8 && (b->recipe || is_chosen(b, weight) || becomes_int4(b, weight));
 }
 
 /* ---- tensors of the output */
@@ -230,12 +256,58 @@ static enum ggl_status add_copy(struct planner *b, const struct ggl_tensor *t, e
     return add(b, ITEM_COPY, t, t->name, stored, t->n_dims, ne);
 }
 
-/* What holds the recipe's type already is copied; nothing is rounded twice. */
-static enum ggl_status add_by_recipe(struct planner *b, const struct ggl_tensor *t)
+/* ---- recipes and choices */
+
+/* Whether the FP8 scales are powers of two with which every code is a BF16 number. */
+static bool scales_fit_bf16(const struct ggl_tensor *t, const uint8_t *scale)
 {
-    uint32_t n_blocks = 0;
-    (void)ggl_gguf_get_u32(b->p->out, "deepseek4.block_count", 0, UINT32_MAX, &n_blocks, NULL);
-    enum ggl_type type = recipe_type(b->recipe, t, n_blocks);
+    for (uint64_t i = 0; t->scale_type == GGL_SCALE_E8M0 && i < t->scale_slice_bytes; i++)
+        if (scale[i] < 3 || scale[i] > 246) return false;
+    for (uint64_t i = 0; t->scale_type == GGL_SCALE_F32 && i < t->scale_slice_bytes / 4; i++) {
+        uint32_t bits, exponent;
+        memcpy(&bits, scale + 4 * i, 4);
+        exponent = bits >> 23;
+        if ((bits & 0x7fffff) || exponent < 3 || exponent > 246) return false; /* and not a sign */
+    }
+    return true;
+}
+
+static enum ggl_status fits_bf16(const struct planner *b, const struct ggl_tensor *t, bool *fits)
+{
+    uint8_t *buffer = malloc((size_t)t->scale_slice_bytes + 1);
+    enum ggl_status s = buffer ? GGL_OK : no_memory(b);
+    *fits = true;
+    for (int64_t i = 0; i < t->ne[2] * t->ne[3] && !s && *fits; i++) {
+        const uint8_t *scale = ggl_tensor_scale_slice(t, i);
+        if (b->p->checkpoint) s = ggl_checkpoint_read(b->p->checkpoint, scale, buffer, t->scale_slice_bytes, b->err);
+        else memcpy(buffer, scale, (size_t)t->scale_slice_bytes);
+        *fits = !s && scales_fit_bf16(t, buffer);
+    }
+    free(buffer);
+    return s;
+}
+
+/* Types that are chosen by their importances, or have no encoder, are refused before anything is written. */
+static enum ggl_status check_encoder(const struct planner *b, const struct ggl_tensor *t, enum ggl_type type)
+{
+    const char *name = ggl_type_info((uint32_t)type)->name;
+    if (ggl_encode_needs_weights(type) && !b->imatrix) {
+        return ggl_fail(b->err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL,
+                        "%s: %s needs an importance matrix: give one with --imatrix FILE (ggl-eval makes it)", t->name, name);
+    }
+    if (!can_encode(type)) {
+        return ggl_fail(b->err, GGL_ERR_UNSUPPORTED, b->input, GGL_NO_OFFSET, name, "a type with an encoder", "%s: type", t->name);
+    }
+    if (!ggl_encode_needs_weights(type)) return GGL_OK;
+    for (int64_t i = 0; i < t->ne[2] * t->ne[3]; i++)
+        if (imatrix_find(b->imatrix, t->name, i, t->ne[0])) return GGL_OK;
+    return ggl_fail(b->err, GGL_ERR_ARGUMENT, b->imatrix_path, GGL_NO_OFFSET, NULL, NULL,
+                    "it says nothing about %s, which is to be %s (--tensor-type chooses another type)", t->name, name);
+}
+
+/* What holds that type already is copied; nothing is rounded twice. */
+static enum ggl_status add_as(struct planner *b, const struct ggl_tensor *t, enum ggl_type type, bool exact)
+{
     enum item_kind kind = ITEM_ENCODE;
     if (t->type == type) kind = ITEM_COPY;
     else if (t->type == GGL_TYPE_FP4 && type == GGL_TYPE_MXFP4) kind = ITEM_MXFP4;
@@ -246,14 +318,35 @@ static enum ggl_status add_by_recipe(struct planner *b, const struct ggl_tensor 
                         "a type that was not rounded: FP8, FP4, MXFP4, BF16, F16 or F32", "%s to %s", t->name,
                         ggl_type_info((uint32_t)type)->name);
     }
+    enum ggl_status s = kind == ITEM_ENCODE ? check_encoder(b, t, type) : GGL_OK;
+    if (!s) s = add(b, kind, t, t->name, type, t->n_dims, t->ne);
+    if (s) return s;
     b->p->n_encoded += kind == ITEM_ENCODE;
-    return add(b, kind, t, t->name, type, t->n_dims, t->ne);
+    b->p->items[b->p->n_items - 1].exact = exact;
+    return GGL_OK;
+}
+
+static enum ggl_status add_by_recipe(struct planner *b, const struct ggl_tensor *t)
+{
+    uint32_t n_blocks = 0;
+    (void)ggl_gguf_get_u32(b->p->out, "deepseek4.block_count", 0, UINT32_MAX, &n_blocks, NULL);
+    enum ggl_type type = recipe_type(b->recipe, t, n_blocks, b->imatrix != NULL);
+    bool chosen, fits = true, lossless = recipe_is_lossless(b->recipe);
+    enum ggl_status s = overrides_apply(b->overrides, t, &type, &chosen, b->err);
+    if (!s && !chosen && lossless && t->type == GGL_TYPE_FP8) s = fits_bf16(b, t, &fits);
+    if (s) return s;
+    return add_as(b, t, fits ? type : GGL_TYPE_F32, lossless && !chosen);
 }
 
 static enum ggl_status add_source(struct planner *b, const struct ggl_tensor *t, uint64_t i)
 {
+    enum ggl_type type = t->type;
+    bool chosen;
     if (is_left_out(b, t)) return GGL_OK;
     if (b->recipe) return add_by_recipe(b, t);
+    enum ggl_status s = overrides_apply(b->overrides, t, &type, &chosen, b->err);
+    if (s) return s;
+    if (chosen) return add_as(b, t, type, false);
     if (becomes_int4(b, t)) return add_int4(b, t);
     if (b->p->gguf) return add_copy(b, t, (enum ggl_type)ggl_gguf_stored_type(b->p->gguf, i));
     switch (t->type) {
@@ -321,16 +414,21 @@ static enum ggl_status check_architecture(const struct planner *b)
 
 enum ggl_status plan_make(const struct convert_options *o, struct plan *p, struct ggl_error *err)
 {
-    struct planner b = {.p = p, .err = err, .input = o->input, .int4 = o->int4, .recipe = o->recipe};
+    struct planner b = {.p = p, .err = err, .input = o->input, .int4 = o->int4, .recipe = o->recipe,
+                        .overrides = o->overrides, .imatrix_path = o->imatrix};
     enum ggl_status s;
     memset(p, 0, sizeof(*p));
-    if (ggl_checkpoint_is_directory(o->input)) s = ggl_checkpoint_open(o->input, &p->checkpoint, err);
+    if (o->imatrix && (s = imatrix_open(o->imatrix, &p->imatrix, err))) return s;
+    b.imatrix = p->imatrix;
+    if (ggl_checkpoint_is_directory(o->input)) s = ggl_checkpoint_open_unmapped(o->input, &p->checkpoint, err);
     else s = ggl_gguf_open(o->input, NULL, &p->gguf, err);
     if (!s) s = check_architecture(&b);
-    if (!s) s = inputs_record(p, o->input, err);
+    if (!s) s = inputs_record(p, o->input, o->imatrix, err);
     uint32_t n_main = s || o->mtp ? UINT32_MAX : count_main_blocks(p);
     if (!s) s = plan_keys(&b, n_main);
+    if (!s) s = plan_imatrix_keys(&b);
     if (!s) s = plan_tensors(&b, n_main);
+    if (!s) s = overrides_used(o->overrides, err);
     free(b.names);
     free(b.kinds);
     return s;
@@ -340,47 +438,9 @@ void plan_free(struct plan *p)
 {
     inputs_free(p);
     free(p->items);
+    imatrix_free(p->imatrix);
     ggl_gguf_free(p->out);
     ggl_gguf_free(p->gguf);
     ggl_checkpoint_free(p->checkpoint);
     memset(p, 0, sizeof(*p));
-}
-
-/* ---- --dry-run */
-
-static const char *source_text(const struct item *item, enum ggl_type type, char buf[64])
-{
-    const struct ggl_tensor *t = item->source;
-    const struct ggl_type_info *info = ggl_type_info((uint32_t)t->type);
-    const char *scale = t->scale_type == GGL_SCALE_F32 ? "F32" : "UE8M0";
-    switch (item->kind) {
-    case ITEM_SCALE: snprintf(buf, 64, "scales of FP8, %s, unchanged", scale); break;
-    case ITEM_MXFP4: snprintf(buf, 64, "FP4, nibbles permuted"); break;
-    case ITEM_IDS: snprintf(buf, 64, "I64, same values"); break;
-    case ITEM_ENCODE:
-        snprintf(buf, 64, "%s %s", type == GGL_TYPE_F32 ? "the values of" : "rounded from", info ? info->name : "?");
-        break;
-    case ITEM_INT4: snprintf(buf, 64, "INT4 codes, rounded from %s", info ? info->name : "?"); break;
-    case ITEM_INT4_SCALE: snprintf(buf, 64, "INT4 scales of 32, E4M3"); break;
-    case ITEM_INT4_ROWS: snprintf(buf, 64, "INT4 scales of rows"); break;
-    default: snprintf(buf, 64, "%s%s, unchanged", t->type == GGL_TYPE_FP8 ? "codes of " : "", info ? info->name : "?");
-    }
-    return buf;
-}
-
-void plan_print(const struct plan *p, const struct convert_options *o, uint64_t file_bytes, FILE *f)
-{
-    char size[32];
-    for (uint64_t i = 0; i < p->n_items; i++) {
-        const struct ggl_tensor *t = ggl_gguf_tensor(p->out, i);
-        char shape[96], from[64];
-        int n = snprintf(shape, sizeof(shape), "{");
-        for (uint32_t d = 0; d < t->n_dims; d++) {
-            n += snprintf(shape + n, sizeof(shape) - (size_t)n, "%s%" PRId64, d ? ", " : "", t->ne[d]);
-        }
-        fprintf(f, "%-40s %-6s %s} %" PRIu64 " bytes (%s)\n", t->name, ggl_type_info((uint32_t)t->type)->name, shape,
-                p->items[i].bytes, source_text(&p->items[i], t->type, from));
-    }
-    fprintf(f, "%" PRIu64 " tensors, %" PRIu64 " bytes\n", p->n_items, p->tensor_bytes);
-    fprintf(f, "%s: %" PRIu64 " bytes (%s)\n", o->output, file_bytes, cli_bytes(file_bytes, size));
 }

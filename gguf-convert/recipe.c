@@ -15,30 +15,47 @@ enum part {
     PART_EMBEDDING, /* token_embd */
     PART_HEAD,      /* output */
     PART_EXPERTS,   /* gate and up of the routed experts */
-    PART_EXPERTS_DOWN,
-    PART_DOWN,      /* of the shared expert */
+    PART_DOWN,      /* down of the routed and of the shared experts */
     PART_MATRIX,    /* every other matrix: attention, compressors, indexer, hyper-connections */
     N_PARTS,
+};
+
+/* Blocks whose down matrices get another type. */
+enum rule {
+    RULE_NONE,
+    RULE_MORE_BITS,          /* the first and last eighth, and every third between */
+    RULE_EIGHTH,             /* the first eighth */
+    RULE_EIGHTH_PLAIN,       /* the same without an importance matrix, */
+    RULE_EIGHTH_IMATRIX,     /* and only with one */
+    RULE_SIXTEENTH,
 };
 
 struct recipe {
     const char *name;
     uint32_t file_type; /* llama.cpp's number of it */
+    bool lossless;      /* types are not looked at */
     enum ggl_type types[N_PARTS];
-    enum ggl_type more; /* of the down matrices in the blocks that get more bits */
+    enum rule rule;
+    enum ggl_type by_rule;
 };
 
-#define ALL(t) {[PART_FIXED] = GGL_TYPE_F32, [PART_EMBEDDING] = t, [PART_HEAD] = t, [PART_EXPERTS] = t, \
-                [PART_EXPERTS_DOWN] = t, [PART_DOWN] = t, [PART_MATRIX] = t}
+#define TYPES(embedding, head, experts, down, matrix) \
+    {[PART_FIXED] = GGL_TYPE_F32, [PART_EMBEDDING] = GGL_TYPE_##embedding, [PART_HEAD] = GGL_TYPE_##head, \
+     [PART_EXPERTS] = GGL_TYPE_##experts, [PART_DOWN] = GGL_TYPE_##down, [PART_MATRIX] = GGL_TYPE_##matrix}
 
-/* A recipe needs an encoder for each of its types, and for what they fall back to. */
 static const struct recipe recipes[] = {
-    {"MXFP4_MOE", 38,
-     {[PART_FIXED] = GGL_TYPE_F32, [PART_EMBEDDING] = GGL_TYPE_Q8_0, [PART_HEAD] = GGL_TYPE_Q8_0,
-      [PART_EXPERTS] = GGL_TYPE_MXFP4, [PART_EXPERTS_DOWN] = GGL_TYPE_MXFP4, [PART_DOWN] = GGL_TYPE_Q8_0,
-      [PART_MATRIX] = GGL_TYPE_Q8_0},
-     GGL_TYPE_F32},
-    {"Q8_0", 7, ALL(GGL_TYPE_Q8_0), GGL_TYPE_F32},
+    {"compat", 38, true, TYPES(F32, F32, F32, F32, F32), RULE_NONE, GGL_TYPE_F32},
+    {"MXFP4_MOE", 38, false, TYPES(Q8_0, Q8_0, MXFP4, Q8_0, Q8_0), RULE_NONE, GGL_TYPE_F32},
+    {"Q8_0", 7, false, TYPES(Q8_0, Q8_0, Q8_0, Q8_0, Q8_0), RULE_NONE, GGL_TYPE_F32},
+    {"Q6_K", 18, false, TYPES(Q6_K, Q6_K, Q6_K, Q6_K, Q6_K), RULE_NONE, GGL_TYPE_F32},
+    {"Q5_K_M", 17, false, TYPES(Q5_K, Q6_K, Q5_K, Q5_K, Q5_K), RULE_MORE_BITS, GGL_TYPE_Q6_K},
+    {"Q4_K_M", 15, false, TYPES(Q4_K, Q6_K, Q4_K, Q4_K, Q4_K), RULE_MORE_BITS, GGL_TYPE_Q6_K},
+    {"Q4_0", 2, false, TYPES(Q4_0, Q6_K, Q4_0, Q4_0, Q4_0), RULE_EIGHTH_IMATRIX, GGL_TYPE_Q4_1},
+    {"IQ4_XS", 30, false, TYPES(IQ4_XS, Q6_K, IQ4_XS, IQ4_XS, IQ4_XS), RULE_EIGHTH_PLAIN, GGL_TYPE_Q5_K},
+    {"IQ4_NL", 25, false, TYPES(IQ4_NL, Q6_K, IQ4_NL, IQ4_NL, IQ4_NL), RULE_EIGHTH_PLAIN, GGL_TYPE_Q5_K},
+    {"Q3_K_M", 12, false, TYPES(Q3_K, Q6_K, Q3_K, Q4_K, Q3_K), RULE_SIXTEENTH, GGL_TYPE_Q5_K},
+    {"Q2_K", 10, false, TYPES(Q2_K, Q6_K, Q2_K, Q3_K, Q2_K), RULE_NONE, GGL_TYPE_F32},
+    {"IQ2_XXS", 19, false, TYPES(Q2_K, Q5_K, IQ2_XXS, IQ2_XXS, IQ2_XXS), RULE_EIGHTH, GGL_TYPE_Q2_K},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 
@@ -56,7 +73,12 @@ const char *recipe_name(const struct recipe *r)
 
 const char *recipe_list(void)
 {
-    return "MXFP4_MOE, Q8_0";
+    return "compat, MXFP4_MOE, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, IQ4_XS, IQ4_NL, Q3_K_M, Q2_K, IQ2_XXS";
+}
+
+bool recipe_is_lossless(const struct recipe *r)
+{
+    return r && r->lossless;
 }
 
 /* ---- types */
@@ -87,9 +109,8 @@ static enum part part_of(const struct ggl_tensor *t, const char *rest)
     if (strcmp(rest, "ffn_gate_inp.weight") == 0 || strcmp(rest, "ffn_gate_tid2eid.weight") == 0) return PART_FIXED;
     if (strcmp(rest, "token_embd.weight") == 0) return PART_EMBEDDING;
     if (strcmp(rest, "output.weight") == 0) return PART_HEAD;
-    if (strcmp(rest, "ffn_down_exps.weight") == 0) return PART_EXPERTS_DOWN;
-    if (t->ne[2] > 1 || ends_with(rest, "_exps.weight")) return PART_EXPERTS;
-    return strcmp(rest, "ffn_down_shexp.weight") == 0 ? PART_DOWN : PART_MATRIX;
+    if (strcmp(rest, "ffn_down_exps.weight") == 0 || strcmp(rest, "ffn_down_shexp.weight") == 0) return PART_DOWN;
+    return t->ne[2] > 1 || ends_with(rest, "_exps.weight") ? PART_EXPERTS : PART_MATRIX;
 }
 
 /* What takes the place of a type whose blocks do not fill the rows. */
@@ -100,7 +121,7 @@ static enum ggl_type fallback(enum ggl_type type)
     case GGL_TYPE_Q4_K: return GGL_TYPE_Q5_0;
     case GGL_TYPE_Q5_K: return GGL_TYPE_Q5_1;
     case GGL_TYPE_Q6_K: return GGL_TYPE_Q8_0;
-    case GGL_TYPE_IQ4_XS: return GGL_TYPE_IQ4_NL;
+    case GGL_TYPE_IQ4_XS: case GGL_TYPE_IQ2_XXS: return GGL_TYPE_IQ4_NL;
     default: return GGL_TYPE_F16;
     }
 }
@@ -111,18 +132,52 @@ static bool has_more_bits(int64_t block, int64_t n)
     return block < n / 8 || block >= 7 * n / 8 || (block - n / 8) % 3 == 2;
 }
 
-enum ggl_type recipe_type(const struct recipe *r, const struct ggl_tensor *t, uint32_t n_blocks)
+static bool rule_applies(enum rule rule, int64_t block, int64_t n, bool has_imatrix)
+{
+    switch (rule) {
+    case RULE_MORE_BITS: return has_more_bits(block, n);
+    case RULE_EIGHTH: return block < n / 8;
+    case RULE_EIGHTH_PLAIN: return block < n / 8 && !has_imatrix;
+    case RULE_EIGHTH_IMATRIX: return block < n / 8 && has_imatrix;
+    case RULE_SIXTEENTH: return block < n / 16;
+    default: return false;
+    }
+}
+
+/* What llama.cpp's converter gives a tensor: the smallest of its types that holds every value. */
+static enum ggl_type lossless_type(const struct ggl_tensor *t, enum part part)
+{
+    bool matrix = t->ne[1] > 1 || t->n_dims > 1;
+    if (t->type == GGL_TYPE_FP4 || t->type == GGL_TYPE_MXFP4) return GGL_TYPE_MXFP4;
+    if (t->type == GGL_TYPE_FP8) return GGL_TYPE_BF16; /* plan.c asks whether its scales allow that */
+    if (part != PART_FIXED || (matrix && strstr(t->name, "ffn_gate_inp."))) return t->type;
+    return GGL_TYPE_F32;
+}
+
+enum ggl_type recipe_type(const struct recipe *r, const struct ggl_tensor *t, uint32_t n_blocks, bool has_imatrix)
 {
     const char *rest;
     int64_t block = split_block(t->name, &rest);
     enum part part = part_of(t, rest);
-    enum ggl_type type = r->types[part];
     if (t->type == GGL_TYPE_I64 || t->type == GGL_TYPE_I32) return GGL_TYPE_I32;
-    if ((part == PART_DOWN || part == PART_EXPERTS_DOWN) && r->more != GGL_TYPE_F32 && has_more_bits(block, n_blocks)) {
-        type = r->more;
-    }
+    if (r->lossless) return lossless_type(t, part);
+    enum ggl_type type = r->types[part];
+    /* Only the recipe of that name leaves experts as they are; its shared ones are matrices like others. */
+    if (part == PART_DOWN && r->types[PART_EXPERTS] == GGL_TYPE_MXFP4 && strstr(rest, "_exps.")) type = GGL_TYPE_MXFP4;
+    if (part == PART_DOWN && block >= 0 && rule_applies(r->rule, block, n_blocks, has_imatrix)) type = r->by_rule;
     while (t->ne[0] % ggl_type_info((uint32_t)type)->block_elems) type = fallback(type);
     return type;
+}
+
+const char *recipe_fixed(const struct ggl_tensor *t, enum ggl_type type)
+{
+    const char *rest;
+    split_block(t->name, &rest);
+    if (t->type == GGL_TYPE_I64 || t->type == GGL_TYPE_I32) return type == GGL_TYPE_I32 ? NULL : "I32, which expert ids are";
+    bool plain = type == GGL_TYPE_F32 || type == GGL_TYPE_F16 || type == GGL_TYPE_BF16;
+    if (strcmp(rest, "ffn_gate_inp.weight") == 0) return plain ? NULL : "F32, F16 or BF16 for a router";
+    if (part_of(t, rest) != PART_FIXED) return NULL;
+    return type == GGL_TYPE_F32 ? NULL : "F32 for vectors and norms";
 }
 
 bool recipe_may_round(enum ggl_type source)
@@ -169,7 +224,7 @@ enum ggl_status recipe_keys(const struct recipe *r, const struct ggl_gguf *from,
         }
     }
     const struct ggl_kv *ff = ggl_gguf_find_kv(to, ARCH ".expert_feed_forward_length");
-    if (!s && ff && !ggl_gguf_find_kv(to, ARCH ".feed_forward_length")) { /* quantisers expect it beside the other */
+    if (!s && !r->lossless && ff && !ggl_gguf_find_kv(to, ARCH ".feed_forward_length")) { /* quantisers expect it beside the other */
         s = ggl_gguf_set_kv(to, ARCH ".feed_forward_length", ff);
     }
     if (!s) s = ggl_gguf_set_str(to, "general.architecture", ARCH);

@@ -14,10 +14,13 @@ struct recipe;
 
 const struct recipe *recipe_find(const char *name); /* without regard to case; NULL: none */
 const char *recipe_name(const struct recipe *r);
-const char *recipe_list(void); /* "MXFP4_MOE, Q8_0" */
+const char *recipe_list(void); /* "compat, MXFP4_MOE, Q8_0, ..." */
+bool recipe_is_lossless(const struct recipe *r); /* every number of a checkpoint stays what it is */
 
 /* The type of tensor t (by name and shape) in a file of n_blocks blocks. */
-enum ggl_type recipe_type(const struct recipe *r, const struct ggl_tensor *t, uint32_t n_blocks);
+enum ggl_type recipe_type(const struct recipe *r, const struct ggl_tensor *t, uint32_t n_blocks, bool has_imatrix);
+/* Vectors, norms, ids: parts that have one type whatever is asked for; the reason, or NULL. */
+const char *recipe_fixed(const struct ggl_tensor *t, enum ggl_type type);
 
 /* Whether the values of a tensor may be rounded to another type: those of block types were rounded before. */
 bool recipe_may_round(enum ggl_type source);

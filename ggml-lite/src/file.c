@@ -58,6 +58,14 @@ static enum ggl_status open_regular(const char *path, int *fd, struct stat *st, 
                     S_ISDIR(st->st_mode) ? "it is a directory" : "it is not a regular file", NULL, "cannot open");
 }
 
+enum ggl_status ggl_file_open(const char *path, int *fd, uint64_t *size, struct ggl_error *err)
+{
+    struct stat st;
+    enum ggl_status s = open_regular(path, fd, &st, err);
+    if (!s) *size = (uint64_t)st.st_size;
+    return s;
+}
+
 enum ggl_status ggl_map_open(const char *path, struct ggl_map *map, struct ggl_error *err)
 {
     int fd;
@@ -93,10 +101,13 @@ void ggl_map_close(struct ggl_map *map)
 
 struct ggl_output {
     char *path;      /* final name */
-    char *temporary; /* the same with .tmp.<pid> */
+    char *temporary; /* the same with .tmp.<pid>, or .part */
     int fd;          /* -1: sealed */
     bool overwrite;
-    uint64_t written;
+    bool keep;     /* the temporary file outlives a failure: somebody will go on with it */
+    bool in_place; /* it has its final name already and is only read */
+    bool no_room;  /* a write failed because disk, quota or limit are exhausted */
+    uint64_t written; /* the position, buffer included */
     size_t n_buffered;
     uint8_t *buffer; /* freed by sealing */
 };
@@ -106,7 +117,7 @@ static void output_free(struct ggl_output *o, bool keep)
 {
     if (!o) return;
     if (o->fd >= 0) close(o->fd);
-    if (!keep && o->temporary) unlink(o->temporary);
+    if (!keep && o->temporary && !o->in_place) unlink(o->temporary);
     free(o->buffer);
     free(o->path);
     free(o->temporary);
@@ -139,53 +150,119 @@ static int create_temporary(const char *path)
     return fd;
 }
 
-enum ggl_status ggl_output_open(const char *path, bool overwrite, struct ggl_output **out, struct ggl_error *err)
+static enum ggl_status check_final(const char *path, bool overwrite, struct ggl_error *err)
 {
-    *out = NULL;
-    if (!path || !*path)
-        return ggl_fail(err, GGL_ERR_CREATE, path, GGL_NO_OFFSET, "the path is empty", NULL, "cannot create");
-    if (!overwrite && path_exists(path)) return refuse_existing(path, err);
     struct stat st;
-    if (!stat(path, &st) && !S_ISREG(st.st_mode))
-        return ggl_fail(err, GGL_ERR_CREATE, path, GGL_NO_OFFSET, "it is not a regular file", NULL,
-                        "cannot replace");
+    if (!overwrite && path_exists(path)) return refuse_existing(path, err);
+    if (stat(path, &st) || S_ISREG(st.st_mode)) return GGL_OK;
+    return ggl_fail(err, GGL_ERR_CREATE, path, GGL_NO_OFFSET, "it is not a regular file", NULL, "cannot replace");
+}
 
-    size_t n = strlen(path) + 32;
+/* No file yet; `end` makes the temporary name. */
+static struct ggl_output *output_new(const char *path, const char *end, bool overwrite, struct ggl_error *err)
+{
+    size_t n = strlen(path), m = strlen(end);
     struct ggl_output *o = calloc(1, sizeof(*o));
-    char *temporary = malloc(n);
     if (o) {
         o->fd = -1;
         o->overwrite = overwrite;
-        o->path = malloc(n);
+        o->path = malloc(n + 1);
+        o->temporary = malloc(n + m + 1);
         o->buffer = malloc(BUFFER_BYTES);
     }
-    if (!o || !o->path || !o->buffer || !temporary) {
-        free(temporary);
+    if (!o || !o->path || !o->temporary || !o->buffer) {
         output_free(o, true);
-        return ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "output: out of memory");
+        ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "output: out of memory");
+        return NULL;
     }
-    memcpy(o->path, path, strlen(path) + 1);
-    snprintf(temporary, n, "%s.tmp.%ld", path, (long)getpid());
-    o->fd = create_temporary(temporary);
-    if (o->fd < 0) {
-        enum ggl_status s = fail_errno(err, GGL_ERR_CREATE, temporary, errno, "cannot create");
-        free(temporary);
+    memcpy(o->path, path, n + 1);
+    memcpy(o->temporary, path, n);
+    memcpy(o->temporary + n, end, m + 1);
+    return o;
+}
+
+/* Hands o over, or says why its file could not be opened. */
+static enum ggl_status output_opened(struct ggl_output *o, struct ggl_output **out, struct ggl_error *err)
+{
+    if (o->fd >= 0) {
+        *out = o;
+        return GGL_OK;
+    }
+    enum ggl_status s = fail_errno(err, GGL_ERR_CREATE, o->temporary, errno, "cannot create");
+    output_free(o, true);
+    return s;
+}
+
+enum ggl_status ggl_output_open(const char *path, bool overwrite, struct ggl_output **out, struct ggl_error *err)
+{
+    char end[32];
+    *out = NULL;
+    if (!path || !*path)
+        return ggl_fail(err, GGL_ERR_CREATE, path, GGL_NO_OFFSET, "the path is empty", NULL, "cannot create");
+    enum ggl_status s = check_final(path, overwrite, err);
+    if (s) return s;
+    snprintf(end, sizeof(end), ".tmp.%ld", (long)getpid());
+    struct ggl_output *o = output_new(path, end, overwrite, err);
+    if (!o) return GGL_ERR_NOMEM;
+    o->fd = create_temporary(o->temporary);
+    return output_opened(o, out, err);
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !lstat(a, &x) && !lstat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+enum ggl_status ggl_output_open_part(const char *path, bool overwrite, enum ggl_output_part part,
+                                     struct ggl_output **out, struct ggl_error *err)
+{
+    *out = NULL;
+    struct ggl_output *o = output_new(path, ".part", overwrite, err);
+    if (!o) return GGL_ERR_NOMEM;
+    bool there = path_exists(o->temporary), twice = there && same_file(path, o->temporary); /* stopped in move_into_place */
+    o->keep = true;
+    o->in_place = part == GGL_OUTPUT_RENAMING && !there && path_exists(path);
+    enum ggl_status s = twice || o->in_place ? GGL_OK : check_final(path, overwrite, err);
+    if (s) {
         output_free(o, true);
         return s;
     }
-    o->temporary = temporary;
-    *out = o;
-    return GGL_OK;
+    int flags = o->in_place ? O_RDONLY : O_RDWR | O_CREAT | O_NOFOLLOW | (part == GGL_OUTPUT_NEW ? O_EXCL : 0);
+    do o->fd = open(o->in_place ? path : o->temporary, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+    while (o->fd < 0 && errno == EINTR);
+    return output_opened(o, out, err);
 }
 
-static enum ggl_status write_all(struct ggl_output *o, const uint8_t *data, size_t n, bool at, uint64_t offset,
-                                 struct ggl_error *err)
+uint64_t ggl_output_part_bytes(const char *path)
 {
-    while (n) {
+    struct stat st;
+    size_t n = strlen(path);
+    char *part = malloc(n + sizeof(".part"));
+    if (!part) return 0;
+    memcpy(part, path, n);
+    memcpy(part + n, ".part", sizeof(".part"));
+    bool there = !lstat(part, &st) && S_ISREG(st.st_mode);
+    free(part);
+    return there ? (uint64_t)st.st_blocks * 512 : 0; /* POSIX counts in 512 where it counts */
+}
+
+static bool means_no_room(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+static enum ggl_status write_at(struct ggl_output *o, const uint8_t *data, size_t n, uint64_t offset, struct ggl_error *err)
+{
+    while (n && !o->in_place) {
         size_t chunk = n < MAX_CHUNK ? n : MAX_CHUNK;
-        ssize_t done = at ? pwrite(o->fd, data, chunk, (off_t)offset) : write(o->fd, data, chunk);
+        ssize_t done = pwrite(o->fd, data, chunk, (off_t)offset);
         if (done < 0 && errno == EINTR) continue;
-        if (done <= 0) return fail_errno(err, GGL_ERR_IO, o->temporary, done ? errno : ENOSPC, "cannot write");
+        if (done <= 0) {
+            int error = done ? errno : ENOSPC;
+            o->no_room = means_no_room(error);
+            return fail_errno(err, GGL_ERR_IO, o->temporary, error, "cannot write");
+        }
         data += done;
         n -= (size_t)done;
         offset += (uint64_t)done;
@@ -197,7 +274,7 @@ static enum ggl_status flush_buffer(struct ggl_output *o, struct ggl_error *err)
 {
     size_t n = o->n_buffered;
     o->n_buffered = 0;
-    return write_all(o, o->buffer, n, false, 0, err);
+    return write_at(o, o->buffer, n, o->written - n, err);
 }
 
 enum ggl_status ggl_output_write(struct ggl_output *o, const void *data, size_t n, struct ggl_error *err)
@@ -208,7 +285,7 @@ enum ggl_status ggl_output_write(struct ggl_output *o, const void *data, size_t 
         if (s) return s;
     }
     o->written += n;
-    if (n >= BUFFER_BYTES) return write_all(o, data, n, false, 0, err);
+    if (n >= BUFFER_BYTES) return write_at(o, data, n, o->written - n, err);
     if (n) memcpy(o->buffer + o->n_buffered, data, n);
     o->n_buffered += n;
     return GGL_OK;
@@ -221,14 +298,59 @@ enum ggl_status ggl_output_patch(struct ggl_output *o, uint64_t offset, const vo
     if (offset > o->written || n > o->written - offset)
         return ggl_fail(err, GGL_ERR_ARGUMENT, o->path, offset, NULL, NULL, "patch beyond the end");
     enum ggl_status s = flush_buffer(o, err);
-    return s ? s : write_all(o, data, n, true, offset, err);
+    return s ? s : write_at(o, data, n, offset, err);
+}
+
+enum ggl_status ggl_output_skip(struct ggl_output *o, uint64_t n, ggl_output_look *look, void *user,
+                                struct ggl_error *err)
+{
+    if (o->fd < 0) return ggl_fail(err, GGL_ERR_STATE, o->path, GGL_NO_OFFSET, NULL, NULL, "the output is sealed");
+    enum ggl_status s = flush_buffer(o, err);
+    while (n && !s) {
+        ssize_t got = pread(o->fd, o->buffer, n < BUFFER_BYTES ? (size_t)n : BUFFER_BYTES, (off_t)o->written);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_errno(err, GGL_ERR_IO, o->temporary, errno, "cannot read");
+        if (!got) return ggl_fail(err, GGL_ERR_FORMAT, o->temporary, o->written, "the end of the file", "more data", "part");
+        o->written += (uint64_t)got;
+        n -= (uint64_t)got;
+        s = look(user, o->buffer, (size_t)got, err);
+    }
+    return s;
+}
+
+enum ggl_status ggl_output_flush(struct ggl_output *o, int *fd, struct ggl_error *err)
+{
+    *fd = -1;
+    if (o->fd < 0) return GGL_OK;
+    enum ggl_status s = flush_buffer(o, err);
+    if (!s && (*fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 3)) < 0)
+        s = fail_errno(err, GGL_ERR_IO, o->temporary, errno, "cannot write");
+    return s;
+}
+
+bool ggl_output_no_room(const struct ggl_output *o)
+{
+    return o && o->no_room;
+}
+
+void ggl_output_suspend(struct ggl_output *o)
+{
+    struct ggl_error ignored; /* what the buffer holds is not promised to anybody */
+    if (o && o->fd >= 0) (void)flush_buffer(o, &ignored);
+    output_free(o, true);
 }
 
 enum ggl_status ggl_output_seal(struct ggl_output *o, struct ggl_error *err)
 {
     if (o->fd < 0) return GGL_OK;
     enum ggl_status s = flush_buffer(o, err);
-    if (!s && fsync(o->fd)) s = fail_errno(err, GGL_ERR_IO, o->temporary, errno, "cannot flush to disk");
+    struct stat st; /* a part that somebody has lengthened */
+    if (!s && !o->in_place && !fstat(o->fd, &st) && (uint64_t)st.st_size > o->written && ftruncate(o->fd, (off_t)o->written))
+        s = fail_errno(err, GGL_ERR_IO, o->temporary, errno, "cannot shorten");
+    if (!s && fsync(o->fd)) {
+        o->no_room = means_no_room(errno);
+        s = fail_errno(err, GGL_ERR_IO, o->temporary, errno, "cannot flush to disk");
+    }
     int rc = close(o->fd);
     o->fd = -1;
     free(o->buffer);
@@ -262,7 +384,12 @@ static enum ggl_status sync_folder(char *path, struct ggl_error *err)
 /* link() refuses to replace a file that appeared meanwhile; where there are no hard links, look and rename. */
 static enum ggl_status move_into_place(struct ggl_output *o, struct ggl_error *err)
 {
+    if (o->in_place) return GGL_OK;
     if (!o->overwrite) {
+        if (same_file(o->temporary, o->path)) { /* linked, and then stopped */
+            unlink(o->temporary);
+            return GGL_OK;
+        }
         if (!link(o->temporary, o->path)) {
             unlink(o->temporary);
             return GGL_OK;
@@ -277,7 +404,7 @@ enum ggl_status ggl_output_finish(struct ggl_output *o, struct ggl_error *err)
 {
     enum ggl_status s = ggl_output_seal(o, err);
     if (!s) s = move_into_place(o, err);
-    bool moved = !s;
+    bool moved = !s || o->keep;
     if (!s) s = sync_folder(o->path, err);
     output_free(o, moved);
     return s;

@@ -59,7 +59,7 @@ static enum ggl_status set_source(struct ggl_checkpoint *c, struct ggl_error *er
     bool ok = true;
     for (uint32_t i = 0; i < c->shards.n_files && ok; i++) {
         const struct ggl_st_file *f = &c->shards.files[i];
-        ok = ggl_hash_hex(f->map.data, (size_t)(8 + f->header_bytes), hex);
+        ok = ggl_hash_hex(f->head, (size_t)(8 + f->header_bytes), hex);
         if (ok) memcpy(hashes + (size_t)i * 32, hex, 32);
     }
     ok = ok && ggl_hash_hex(hashes, (size_t)c->shards.n_files * 32, hex);
@@ -100,13 +100,15 @@ static enum ggl_status open_parts(struct ggl_checkpoint *c, struct ggl_error *er
     return set_source(c, err);
 }
 
-enum ggl_status ggl_checkpoint_open(const char *dir, struct ggl_checkpoint **out, struct ggl_error *err)
+static enum ggl_status open_directory(const char *dir, uintptr_t first_place, struct ggl_checkpoint **out,
+                                      struct ggl_error *err)
 {
     struct ggl_checkpoint *c = calloc(1, sizeof(*c));
     if (!c || !(c->dir = strdup(dir))) {
         free(c);
         return ggl_fail(err, GGL_ERR_NOMEM, dir, GGL_NO_OFFSET, NULL, NULL, "checkpoint");
     }
+    c->shards.next_place = first_place;
     enum ggl_status s = open_parts(c, err);
     if (s) {
         ggl_checkpoint_free(c);
@@ -116,7 +118,22 @@ enum ggl_status ggl_checkpoint_open(const char *dir, struct ggl_checkpoint **out
     return GGL_OK;
 }
 
+enum ggl_status ggl_checkpoint_open(const char *dir, struct ggl_checkpoint **out, struct ggl_error *err)
+{
+    return open_directory(dir, 0, out, err);
+}
+
+enum ggl_status ggl_checkpoint_open_unmapped(const char *dir, struct ggl_checkpoint **out, struct ggl_error *err)
+{
+    return open_directory(dir, GGL_FIRST_PLACE, out, err);
+}
+
 #else
+
+enum ggl_status ggl_checkpoint_open_unmapped(const char *dir, struct ggl_checkpoint **out, struct ggl_error *err)
+{
+    return ggl_checkpoint_open(dir, out, err);
+}
 
 enum ggl_status ggl_checkpoint_open(const char *dir, struct ggl_checkpoint **out, struct ggl_error *err)
 {
@@ -126,6 +143,22 @@ enum ggl_status ggl_checkpoint_open(const char *dir, struct ggl_checkpoint **out
 }
 
 #endif
+
+enum ggl_status ggl_checkpoint_read(const struct ggl_checkpoint *c, const uint8_t *place, void *to, uint64_t n,
+                                    struct ggl_error *err)
+{
+    return ggl_shards_read(&c->shards, place, to, n, err);
+}
+
+const char *ggl_checkpoint_place(const struct ggl_checkpoint *c, const uint8_t *place, int *fd, uint64_t *offset)
+{
+    return ggl_shards_place(&c->shards, place, fd, offset);
+}
+
+uint32_t ggl_checkpoint_n_expert(const struct ggl_checkpoint *c)
+{
+    return c->config.n_expert;
+}
 
 const struct ggl_gguf *ggl_checkpoint_meta(const struct ggl_checkpoint *c)
 {

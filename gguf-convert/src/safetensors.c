@@ -1,10 +1,14 @@
 /* The safetensors container: length, header, then tensors that cover the rest of the file exactly. */
 #include "gguf-convert/src/safetensors.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "ggml-lite/src/checked.h"
 #include "gguf-convert/src/json.h"
 
@@ -30,6 +34,8 @@ const char *ggl_st_dtype_name(enum ggl_st_dtype dtype)
 void ggl_st_close(struct ggl_st_file *f)
 {
     ggl_map_close(&f->map);
+    if (f->place) close(f->fd);
+    free(f->head_buffer);
     free(f->path);
     free(f->names);
     free(f->tensors);
@@ -230,21 +236,48 @@ static enum ggl_status read_tensors(struct ggl_st_file *f, json_t *root, const u
     return GGL_OK;
 }
 
-enum ggl_status ggl_st_parse(struct ggl_st_file *f, const uint8_t *data, uint64_t size, struct ggl_error *err)
+/* head: at least the length and what of the header the file has; data: where its byte 0 is, or its place. */
+static enum ggl_status parse(struct ggl_st_file *f, const uint8_t *head, const uint8_t *data, uint64_t size,
+                             struct ggl_error *err)
 {
-    uint64_t n = 0;
-    if (size < 8) return bad_u64(f, err, "file", "bytes, at least", size, 8);
-    for (int i = 0; i < 8; i++) n |= (uint64_t)data[i] << (8 * i);
-    if (n > size - 8) return bad_u64(f, err, "header", "length beyond the end of the file", n, size - 8);
-    if (n > GGL_ST_MAX_HEADER) return bad_u64(f, err, "header", "length, at most", n, GGL_ST_MAX_HEADER);
-    f->header_bytes = n;
-
+    const uint64_t n = f->header_bytes;
     json_t *root = NULL;
-    enum ggl_status s = ggl_json_parse(f->path, 8, data + 8, (size_t)n, 3, &root, err);
+    f->head = head;
+    f->size = size;
+    enum ggl_status s = ggl_json_parse(f->path, 8, head + 8, (size_t)n, 3, &root, err);
     if (!s) s = copy_names(f, root, err);
     if (!s) s = read_tensors(f, root, data + 8 + n, size - 8 - n, err);
     json_decref(root);
     return s;
+}
+
+static enum ggl_status read_length(struct ggl_st_file *f, const uint8_t *head, uint64_t size, struct ggl_error *err)
+{
+    uint64_t n = 0;
+    if (size < 8) return bad_u64(f, err, "file", "bytes, at least", size, 8);
+    for (int i = 0; i < 8; i++) n |= (uint64_t)head[i] << (8 * i);
+    if (n > size - 8) return bad_u64(f, err, "header", "length beyond the end of the file", n, size - 8);
+    if (n > GGL_ST_MAX_HEADER) return bad_u64(f, err, "header", "length, at most", n, GGL_ST_MAX_HEADER);
+    f->header_bytes = n;
+    return GGL_OK;
+}
+
+enum ggl_status ggl_st_parse(struct ggl_st_file *f, const uint8_t *data, uint64_t size, struct ggl_error *err)
+{
+    enum ggl_status s = read_length(f, data, size, err);
+    return s ? s : parse(f, data, data, size, err);
+}
+
+static enum ggl_status parse_unmapped(struct ggl_st_file *f, struct ggl_error *err)
+{
+    uint8_t length[8] = {0};
+    enum ggl_status s = f->size >= 8 ? ggl_st_read(f, 0, length, 8, err) : GGL_OK;
+    if (!s) s = read_length(f, length, f->size, err);
+    if (s) return s;
+    f->head_buffer = malloc((size_t)f->header_bytes + 8);
+    if (!f->head_buffer) return ggl_fail(err, GGL_ERR_NOMEM, f->path, GGL_NO_OFFSET, NULL, NULL, "header");
+    s = ggl_st_read(f, 0, f->head_buffer, f->header_bytes + 8, err);
+    return s ? s : parse(f, f->head_buffer, f->place, f->size, err);
 }
 
 #else
@@ -257,7 +290,46 @@ enum ggl_status ggl_st_parse(struct ggl_st_file *f, const uint8_t *data, uint64_
                     "safetensors files need a build with jansson");
 }
 
+static enum ggl_status parse_unmapped(struct ggl_st_file *f, struct ggl_error *err)
+{
+    return ggl_st_parse(f, NULL, 0, err);
+}
+
 #endif
+
+enum ggl_status ggl_st_read(const struct ggl_st_file *f, uint64_t offset, void *to, uint64_t n, struct ggl_error *err)
+{
+    uint8_t *p = to;
+    while (n) {
+        ssize_t got = pread(f->fd, p, n < (1u << 30) ? (size_t)n : 1u << 30, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            char reason[128];
+            snprintf(reason, sizeof(reason), "%s", got ? strerror(errno) : "it has become shorter");
+            return ggl_fail(err, GGL_ERR_IO, f->path, offset, reason, NULL, "cannot read");
+        }
+        p += got;
+        n -= (uint64_t)got;
+        offset += (uint64_t)got;
+    }
+    return GGL_OK;
+}
+
+enum ggl_status ggl_st_open_unmapped(const char *path, struct ggl_st_file *f, uintptr_t *next, struct ggl_error *err)
+{
+    const uint64_t page = 65536;
+    f->path = strdup(path);
+    if (!f->path) return ggl_fail(err, GGL_ERR_NOMEM, path, GGL_NO_OFFSET, NULL, NULL, "path");
+    enum ggl_status s = ggl_file_open(path, &f->fd, &f->size, err);
+    if (s) return s;
+    if (f->size > UINTPTR_MAX / 2 - *next - page) {
+        close(f->fd);
+        return ggl_fail(err, GGL_ERR_LIMIT, path, GGL_NO_OFFSET, NULL, NULL, "the files are too large for this machine");
+    }
+    f->place = (const uint8_t *)*next;
+    *next += (uintptr_t)((f->size + 2 * page - 1) / page * page);
+    return parse_unmapped(f, err);
+}
 
 enum ggl_status ggl_st_open(const char *path, struct ggl_st_file *f, struct ggl_error *err)
 {

@@ -31,15 +31,24 @@ struct ggl_st_tensor {
     enum ggl_st_dtype dtype;
     uint32_t rank;
     uint64_t shape[GGL_ST_MAX_RANK];
-    const uint8_t *data;
+    const uint8_t *data; /* memory, or a place: see struct ggl_st_file */
     uint64_t bytes;
     uint64_t offset; /* of data in the file */
     bool used;       /* bound to a name of ours; for whoever looks for leftovers */
 };
 
+/*
+ * A file is mapped, or only its header is read: its bytes are then called by places, addresses that no memory has
+ * (byte i of the file has the place `place + i`), and ggl_st_read fetches what is wanted.
+ */
 struct ggl_st_file {
     char *path;
     struct ggl_map map;
+    const uint8_t *place; /* NULL: mapped */
+    uint64_t size;
+    int fd;               /* of a file with places */
+    uint8_t *head_buffer;
+    const uint8_t *head;  /* the length and the header */
     uint64_t header_bytes;
     char *names; /* every name, each with its zero */
     struct ggl_st_tensor *tensors; /* header order */
@@ -50,6 +59,9 @@ const char *ggl_st_dtype_name(enum ggl_st_dtype dtype);
 
 /* Map and check a file; f must be zeroed.  NOT_FOUND, FORMAT, NOMEM, IO; f may then be half filled: close it. */
 enum ggl_status ggl_st_open(const char *path, struct ggl_st_file *f, struct ggl_error *err);
+/* The same without mapping it; *next is the first free place, and then the one behind the file. */
+enum ggl_status ggl_st_open_unmapped(const char *path, struct ggl_st_file *f, uintptr_t *next, struct ggl_error *err);
+enum ggl_status ggl_st_read(const struct ggl_st_file *f, uint64_t offset, void *to, uint64_t n, struct ggl_error *err);
 /* Check bytes that are in memory already; f->path must be set, data must outlive f. */
 enum ggl_status ggl_st_parse(struct ggl_st_file *f, const uint8_t *data, uint64_t size, struct ggl_error *err);
 void ggl_st_close(struct ggl_st_file *f);

@@ -44,6 +44,31 @@ struct ggl_st_tensor *ggl_shards_find(const struct ggl_shards *s, const char *na
     return ggl_names_find(&s->names, name, tensor_name, s, &i) ? s->tensors[i] : NULL;
 }
 
+const char *ggl_shards_place(const struct ggl_shards *s, const uint8_t *place, int *fd, uint64_t *offset)
+{
+    uint32_t first = 0, n = s->n_files; /* places grow with the files */
+    while (n > 1) {
+        uint32_t half = n / 2;
+        if ((uintptr_t)s->files[first + half].place <= (uintptr_t)place) first += half, n -= half;
+        else n = half;
+    }
+    if (!n || !s->files[first].place || (uintptr_t)place < (uintptr_t)s->files[first].place) return NULL;
+    *offset = (uint64_t)((uintptr_t)place - (uintptr_t)s->files[first].place);
+    *fd = s->files[first].fd;
+    return *offset <= s->files[first].size ? s->files[first].path : NULL;
+}
+
+enum ggl_status ggl_shards_read(const struct ggl_shards *s, const uint8_t *place, void *to, uint64_t n,
+                                struct ggl_error *err)
+{
+    int fd;
+    uint64_t offset;
+    const char *path = ggl_shards_place(s, place, &fd, &offset);
+    if (!path) return ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "no file has this place");
+    const struct ggl_st_file f = {.path = (char *)(uintptr_t)path, .fd = fd};
+    return ggl_st_read(&f, offset, to, n, err);
+}
+
 #ifdef GGL_HAVE_JANSSON
 
 /* A growing list of file names, owned. */
@@ -269,7 +294,8 @@ static enum ggl_status open_files(struct ggl_shards *s, const char *dir, const s
     for (uint32_t i = 0; i < names->n; i++) {
         char *path = ggl_join_path(dir, names->items[i]);
         if (!path) return no_memory(dir, err);
-        enum ggl_status status = ggl_st_open(path, &s->files[s->n_files++], err);
+        struct ggl_st_file *f = &s->files[s->n_files++];
+        enum ggl_status status = s->next_place ? ggl_st_open_unmapped(path, f, &s->next_place, err) : ggl_st_open(path, f, err);
         free(path);
         if (status) return status;
         n += s->files[i].n_tensors;

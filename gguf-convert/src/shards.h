@@ -11,12 +11,15 @@
 
 #define GGL_MAX_SHARDS 4096
 
+#define GGL_FIRST_PLACE 65536u
+
 struct ggl_shards {
     struct ggl_st_file *files; /* by name */
     uint32_t n_files;
     struct ggl_st_tensor **tensors; /* of all files, in order */
     uint32_t n_tensors;
     uint64_t tensor_bytes;
+    uintptr_t next_place; /* not 0: the files are not mapped (safetensors.h) */
     struct ggl_names names; /* -> index into tensors */
     char *index_path;        /* NULL: there is no index */
     int64_t index_total_size; /* what it claims, or -1 */
@@ -34,10 +37,15 @@ enum ggl_status ggl_shard_index_parse(const char *path, const void *text, size_t
                                       struct ggl_error *err);
 void ggl_shard_index_free(struct ggl_shard_index *index);
 
-/* s must be zeroed; after a failure it may be half filled: close it. */
+/* s must be zeroed, but for next_place: GGL_FIRST_PLACE keeps files unmapped; after a failure it may be half filled: close it. */
 enum ggl_status ggl_shards_open(const char *dir, struct ggl_shards *s, struct ggl_error *err);
 void ggl_shards_close(struct ggl_shards *s);
 struct ggl_st_tensor *ggl_shards_find(const struct ggl_shards *s, const char *name);
+
+/* Bytes at a place of some file. */
+enum ggl_status ggl_shards_read(const struct ggl_shards *s, const uint8_t *place, void *to, uint64_t n,
+                                struct ggl_error *err);
+const char *ggl_shards_place(const struct ggl_shards *s, const uint8_t *place, int *fd, uint64_t *offset); /* NULL: none */
 
 /* "dir/name", to be freed; NULL: out of memory. */
 char *ggl_join_path(const char *dir, const char *name);

@@ -45,6 +45,30 @@ void ggl_q4_0_encode(const float *x, void *blocks, int64_t n);
 void ggl_q4_1_encode(const float *x, void *blocks, int64_t n);
 void ggl_q5_0_encode(const float *x, void *blocks, int64_t n);
 void ggl_q5_1_encode(const float *x, void *blocks, int64_t n);
+void ggl_q2_k_encode(const float *x, void *blocks, int64_t n);
+void ggl_q3_k_encode(const float *x, void *blocks, int64_t n);
+void ggl_q4_k_encode(const float *x, void *blocks, int64_t n);
+void ggl_q5_k_encode(const float *x, void *blocks, int64_t n);
+void ggl_q6_k_encode(const float *x, void *blocks, int64_t n);
+void ggl_iq4_nl_encode(const float *x, void *blocks, int64_t n);
+void ggl_iq4_xs_encode(const float *x, void *blocks, int64_t n);
+
+/* Rows with the importance of the inputs, which is not NULL for those of 32 elements a block. */
+void ggl_q4_0_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_q4_1_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_q5_0_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_q5_1_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_q2_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_q3_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_q4_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_q5_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_q6_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_iq4_nl_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_iq4_xs_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+
+/* 32 codes of 4 bits as 16 bytes of nibbles, elements 0..15 low; of 5 bits as four bytes of the highest, then nibbles. */
+void ggl_q4_put_codes(const uint8_t *codes, uint8_t *b);
+void ggl_q5_put_codes(const uint8_t *codes, uint8_t *b);
 
 /* The levels of IQ4_NL, IQ4_XS and INT4, and 32 elements d * level from 16 bytes of nibbles, low ones first. */
 extern const int8_t ggl_iq4_levels[16];

@@ -1,7 +1,7 @@
 /*
  * Q4_0 (32 elements, 18 bytes): d half, 16 bytes of nibbles, elements 0..15 low; y = (q - 8) d.
  * Q4_1 (20 bytes): d and m half, nibbles; y = q d + m.
- * The encoders are ggml's plain rounding, without a search for the best scale.
+ * The encoders are ggml's plain rounding; weighted.c has those that search the scale of the smallest error.
  */
 #include "codec.h"
 #include "quant/quant.h"
@@ -31,6 +31,11 @@ void ggl_q4_1_decode(const void *blocks, float *restrict y, int64_t n)
             y[j + QK / 2] = (float)(b[4 + j] >> 4) * d + m;
         }
     }
+}
+
+void ggl_q4_put_codes(const uint8_t *codes, uint8_t *b)
+{
+    for (int j = 0; j < QK / 2; j++) b[j] = (uint8_t)(codes[j] | codes[j + QK / 2] << 4);
 }
 
 void ggl_q4_0_encode(const float *x, void *blocks, int64_t n)

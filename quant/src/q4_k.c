@@ -2,9 +2,14 @@
  * Q4_K (256 elements, 144 bytes): d and dmin half; eight 6-bit scales and eight 6-bit minima in 12 bytes, one
  * pair for 32 elements; 128 bytes of nibbles.  Q5_K (176 bytes): the same with 32 bytes of fifth bits before
  * the nibbles.  y = (d scale) q - dmin minimum.
+ *
+ * The encoder searches a scale and a minimum for every 32 elements, then a factor for the eight scales and one for
+ * the minima, and rounds the elements again with what these became.
  */
+#include <math.h>
 #include "codec.h"
 #include "scalar.h"
+#include "search.h"
 
 static int scale_of(const uint8_t *s, int j)
 {
@@ -46,4 +51,130 @@ void ggl_q5_k_decode(const void *blocks, float *restrict y, int64_t n)
             }
         }
     }
+}
+
+/* ---- encoders */
+
+enum { GROUP = 32, N_GROUPS = 8 };
+
+/* A block on its way: scales and minima of the groups, then their 6-bit codes; an element's code a byte. */
+struct parts {
+    float scale[N_GROUPS], min[N_GROUPS], weight[N_GROUPS];
+    uint8_t scale_code[N_GROUPS], min_code[N_GROUPS], codes[GGL_BLOCK_MAX];
+    uint16_t d, dmin;
+};
+
+/* Without importances large elements of a group count a little more than small ones. */
+static void weigh_group(float *restrict w, const float *restrict x)
+{
+    float sum[8] = {0};
+    for (int i = 0; i < GROUP; i += 8)
+        for (int j = 0; j < 8; j++) sum[j] += x[i + j] * x[i + j];
+    float rms = sqrtf(ggl_sum_lanes(sum) / GROUP);
+    for (int i = 0; i < GROUP; i++) w[i] = rms + fabsf(x[i]);
+}
+
+static void search_groups(struct ggl_block *block, const float *weights, const struct ggl_affine_search *how,
+                          struct parts *p)
+{
+    if (weights) ggl_block_weigh(block, weights, 2 * ggl_block_mean_square(block), GROUP);
+    for (int g = 0; g < N_GROUPS; g++) {
+        float *w = block->w + GROUP * g;
+        if (!weights) weigh_group(w, block->x + GROUP * g);
+        p->weight[g] = 0;
+        for (int i = 0; i < GROUP; i++) p->weight[g] += w[i];
+    }
+    struct ggl_lanes lanes;
+    ggl_lanes_load_block(&lanes, block, 0, GROUP);
+    ggl_search_affine(&lanes, how, p->scale, p->min, p->codes);
+}
+
+static void quantise_scales(const struct ggl_block *block, bool weighted, struct parts *p)
+{
+    float d, dmin;
+    if (weighted) {
+        d = ggl_search_positive(p->scale, p->weight, N_GROUPS, 63, p->scale_code);
+        dmin = ggl_search_positive(p->min, p->weight, N_GROUPS, 63, p->min_code);
+    } else {
+        d = ggl_round_positive(p->scale, N_GROUPS, 63, p->scale_code);
+        dmin = ggl_round_positive(p->min, N_GROUPS, 63, p->min_code);
+    }
+    p->d = ggl_block_half(block, d);
+    p->dmin = ggl_block_half(block, dmin);
+}
+
+static void round_again(const struct ggl_block *block, int top, struct parts *p)
+{
+    float d = ggl_block_of_half(block, p->d), dmin = ggl_block_of_half(block, p->dmin);
+    for (int g = 0; g < N_GROUPS; g++) {
+        float scale = d * (float)p->scale_code[g], min = dmin * (float)p->min_code[g];
+        const float *x = block->x + GROUP * g;
+        if (scale == 0) continue;
+        for (int i = 0; i < GROUP; i++)
+            p->codes[GROUP * g + i] = (uint8_t)(int)ggl_code_within((x[i] + min) / scale, 0, (float)top);
+    }
+}
+
+static void put_head(const struct parts *p, uint8_t *b)
+{
+    uint8_t *s = b + 4;
+    ggl_store_u16(b, p->d);
+    ggl_store_u16(b + 2, p->dmin);
+    for (int g = 0; g < 4; g++) {
+        int scale = p->scale_code[g + 4], min = p->min_code[g + 4];
+        s[g] = (uint8_t)(p->scale_code[g] | scale >> 4 << 6);
+        s[g + 4] = (uint8_t)(p->min_code[g] | min >> 4 << 6);
+        s[g + 8] = (uint8_t)((scale & 15) | (min & 15) << 4);
+    }
+}
+
+/* Low nibbles; fifth bits, where there are any, into `high`. */
+static void put_codes(const uint8_t *codes, uint8_t *low, uint8_t *high)
+{
+    for (int k = 0; k < 4; k++)
+        for (int i = 0; i < GROUP; i++) {
+            int even = codes[64 * k + i], odd = codes[64 * k + GROUP + i];
+            low[GROUP * k + i] = (uint8_t)((even & 15) | (odd & 15) << 4);
+            if (high) high[i] = (uint8_t)(high[i] | even >> 4 << 2 * k | odd >> 4 << (2 * k + 1));
+        }
+}
+
+static void encode(const float *x, const float *weights, uint8_t *b, int64_t n, const struct ggl_affine_search *how)
+{
+    bool fifth = how->top == 31;
+    uint32_t bytes = fifth ? 176 : 144;
+    for (int64_t i = 0; i < n; i += 256, b += bytes) {
+        struct ggl_block block;
+        struct parts p;
+        if (!ggl_block_begin(&block, x + i, 256, b, bytes, 0, 2)) continue;
+        search_groups(&block, weights ? weights + i : NULL, how, &p);
+        quantise_scales(&block, weights, &p);
+        round_again(&block, how->top, &p);
+        put_head(&p, b);
+        put_codes(p.codes, b + (fifth ? 48 : 16), fifth ? b + 16 : NULL);
+    }
+}
+
+void ggl_q4_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+{
+    const struct ggl_affine_search plain = {.top = 15, .n_steps = 20, .first = -1, .step = 0.1f};
+    const struct ggl_affine_search how = weights ? ggl_affine_weighted(15) : plain;
+    encode(x, weights, blocks, n, &how);
+}
+
+void ggl_q5_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+{
+    const struct ggl_affine_search plain = {.top = 31, .n_steps = 15, .first = -0.5f, .step = 0.1f};
+    const struct ggl_affine_search how = weights ? ggl_affine_weighted(31) : plain;
+    encode(x, weights, blocks, n, &how);
+}
+
+void ggl_q4_k_encode(const float *x, void *blocks, int64_t n)
+{
+    ggl_q4_k_encode_row(x, NULL, blocks, n);
+}
+
+void ggl_q5_k_encode(const float *x, void *blocks, int64_t n)
+{
+    ggl_q5_k_encode_row(x, NULL, blocks, n);
 }

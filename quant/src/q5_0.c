@@ -1,7 +1,7 @@
 /*
  * Q5_0 (32 elements, 22 bytes): d half, 32 high bits, 16 bytes of low nibbles; y = (q - 16) d.
  * Q5_1 (24 bytes): d and m half, high bits, nibbles; y = q d + m.
- * The encoders are ggml's plain rounding, without a search for the best scale.
+ * The encoders are ggml's plain rounding; weighted.c has those that search the scale of the smallest error.
  */
 #include "codec.h"
 #include "quant/quant.h"
@@ -39,12 +39,11 @@ void ggl_q5_1_decode(const void *blocks, float *restrict y, int64_t n)
     }
 }
 
-/* High bits (4 bytes) and nibbles (16 bytes) of a block. */
-static void put_codes(const struct ggl_rounding *r, const float *x, uint8_t *b)
+void ggl_q5_put_codes(const uint8_t *codes, uint8_t *b)
 {
     uint32_t high = 0;
     for (int j = 0; j < QK / 2; j++) {
-        uint32_t low = ggl_round_code(r, x[j], 31), top = ggl_round_code(r, x[j + QK / 2], 31);
+        uint32_t low = codes[j], top = codes[j + QK / 2];
         b[4 + j] = (uint8_t)((low & 15) | (top & 15) << 4);
         high |= low >> 4 << j | top >> 4 << (j + 16);
     }
@@ -52,23 +51,30 @@ static void put_codes(const struct ggl_rounding *r, const float *x, uint8_t *b)
     ggl_store_u16(b + 2, (uint16_t)(high >> 16));
 }
 
+static void round_codes(const struct ggl_rounding *r, const float *x, uint8_t *codes)
+{
+    for (int j = 0; j < QK; j++) codes[j] = ggl_round_code(r, x[j], 31);
+}
+
 void ggl_q5_0_encode(const float *x, void *blocks, int64_t n)
 {
-    uint8_t *b = blocks;
+    uint8_t *b = blocks, codes[QK];
     for (int64_t i = 0; i < n; i += QK, b += 22, x += QK) {
         struct ggl_rounding r = ggl_rounding_signed(x, QK, 16);
         ggl_store_u16(b, r.d_half);
-        put_codes(&r, x, b + 2);
+        round_codes(&r, x, codes);
+        ggl_q5_put_codes(codes, b + 2);
     }
 }
 
 void ggl_q5_1_encode(const float *x, void *blocks, int64_t n)
 {
-    uint8_t *b = blocks;
+    uint8_t *b = blocks, codes[QK];
     for (int64_t i = 0; i < n; i += QK, b += 24, x += QK) {
         struct ggl_rounding r = ggl_rounding_min(x, QK, 31);
         ggl_store_u16(b, r.d_half);
         ggl_store_u16(b + 2, r.m_half);
-        put_codes(&r, x, b + 4);
+        round_codes(&r, x, codes);
+        ggl_q5_put_codes(codes, b + 4);
     }
 }

@@ -25,6 +25,7 @@ static inline uint32_t ggl_bits_of(float x)
 
 #define GGL_F32_INF_BITS 0x7f800000u
 #define GGL_F32_NAN_BITS 0x7fc00000u
+#define GGL_F16_NAN_BITS 0x7e00u
 
 /* ---- little-endian fields of a block; blocks have no alignment. */
 static inline uint16_t ggl_load_u16(const uint8_t *p)

@@ -16,11 +16,11 @@ static const struct ggl_type_info table[GGL_TYPE_GGUF_END] = {
     [GGL_TYPE_Q5_1] = {"Q5_1", 32, 24, ggl_q5_1_decode, ggl_q5_1_encode},
     [GGL_TYPE_Q8_0] = {"Q8_0", 32, 34, ggl_q8_0_decode, ggl_q8_0_encode},
     [GGL_TYPE_Q8_1] = BLOCKS("Q8_1", 32, 36, ggl_q8_1_decode),
-    [GGL_TYPE_Q2_K] = BLOCKS("Q2_K", 256, 84, ggl_q2_k_decode),
-    [GGL_TYPE_Q3_K] = BLOCKS("Q3_K", 256, 110, ggl_q3_k_decode),
-    [GGL_TYPE_Q4_K] = BLOCKS("Q4_K", 256, 144, ggl_q4_k_decode),
-    [GGL_TYPE_Q5_K] = BLOCKS("Q5_K", 256, 176, ggl_q5_k_decode),
-    [GGL_TYPE_Q6_K] = BLOCKS("Q6_K", 256, 210, ggl_q6_k_decode),
+    [GGL_TYPE_Q2_K] = {"Q2_K", 256, 84, ggl_q2_k_decode, ggl_q2_k_encode},
+    [GGL_TYPE_Q3_K] = {"Q3_K", 256, 110, ggl_q3_k_decode, ggl_q3_k_encode},
+    [GGL_TYPE_Q4_K] = {"Q4_K", 256, 144, ggl_q4_k_decode, ggl_q4_k_encode},
+    [GGL_TYPE_Q5_K] = {"Q5_K", 256, 176, ggl_q5_k_decode, ggl_q5_k_encode},
+    [GGL_TYPE_Q6_K] = {"Q6_K", 256, 210, ggl_q6_k_decode, ggl_q6_k_encode},
     [GGL_TYPE_Q8_K] = BLOCKS("Q8_K", 256, 292, ggl_q8_k_decode),
     [GGL_TYPE_IQ1_S] = BLOCKS("IQ1_S", 256, 50, ggl_iq1_s_decode),
     [GGL_TYPE_IQ1_M] = BLOCKS("IQ1_M", 256, 56, ggl_iq1_m_decode),
@@ -29,8 +29,8 @@ static const struct ggl_type_info table[GGL_TYPE_GGUF_END] = {
     [GGL_TYPE_IQ2_S] = BLOCKS("IQ2_S", 256, 82, ggl_iq2_s_decode),
     [GGL_TYPE_IQ3_XXS] = BLOCKS("IQ3_XXS", 256, 98, ggl_iq3_xxs_decode),
     [GGL_TYPE_IQ3_S] = BLOCKS("IQ3_S", 256, 110, ggl_iq3_s_decode),
-    [GGL_TYPE_IQ4_NL] = BLOCKS("IQ4_NL", 32, 18, ggl_iq4_nl_decode),
-    [GGL_TYPE_IQ4_XS] = BLOCKS("IQ4_XS", 256, 136, ggl_iq4_xs_decode),
+    [GGL_TYPE_IQ4_NL] = {"IQ4_NL", 32, 18, ggl_iq4_nl_decode, ggl_iq4_nl_encode},
+    [GGL_TYPE_IQ4_XS] = {"IQ4_XS", 256, 136, ggl_iq4_xs_decode, ggl_iq4_xs_encode},
     [GGL_TYPE_I8] = PLAIN("I8", 1),
     [GGL_TYPE_I16] = PLAIN("I16", 2),
     [GGL_TYPE_I32] = PLAIN("I32", 4),
@@ -95,13 +95,5 @@ bool ggl_decode(enum ggl_type type, const void *blocks, float *y, int64_t n)
     const struct ggl_type_info *info = ggl_type_info(type);
     if (!info || !info->decode || n < 0 || n % info->block_elems) return false;
     info->decode(blocks, y, n);
-    return true;
-}
-
-bool ggl_encode(enum ggl_type type, const float *x, void *blocks, int64_t n)
-{
-    const struct ggl_type_info *info = ggl_type_info(type);
-    if (!info || !info->encode || n < 0 || n % info->block_elems) return false;
-    info->encode(x, blocks, n);
     return true;
 }

@@ -271,8 +271,8 @@ static void refuses(void **state)
 {
     (void)state;
     struct folders f = make_folders(ckpt_new(&(struct ckpt_options){.mtp = 1}));
-    run(2, "%s %s --type native-int4 --imatrix x.dat", f.in, f.a);
-    says("--imatrix");
+    run(66, "%s %s --type native-int4 --imatrix x.dat", f.in, f.a);
+    says("x.dat: cannot open");
     run(2, "%s %s --type int4", f.in, f.a);
     run(65, "%s/gguf/micro-Q2_K.gguf %s --type native-int4", GGL_TEST_VECTORS, f.a);
     says("deepseek4-native");

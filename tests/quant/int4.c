@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "support/codec_check.h"
+#include "support/distribution.h"
 #include "support/sha256.h"
 
 enum { GROUP = 32, ROW = 4096, ROWS = 48, N_ALL = ROW * ROWS };
@@ -42,34 +43,6 @@ static void decode_by_definition(void **state)
 }
 
 /* ---- errors on distributions */
-
-static uint64_t rng;
-
-static double uniform(void) /* (0, 1) */
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return ((double)(rng >> 12) + 0.5) * 0x1p-52;
-}
-
-static double gauss(void)
-{
-    double r = sqrt(-2 * log(uniform()));
-    return r * cos(6.283185307179586 * uniform());
-}
-
-static double laplace(void)
-{
-    double u = uniform() - 0.5;
-    return u < 0 ? log(1 + 2 * u) : -log(1 - 2 * u);
-}
-
-static double student_t4(void)
-{
-    double chi2 = -2 * log(uniform() * uniform());
-    return gauss() / sqrt(chi2 / 4);
-}
 
 static float nearest(float t)
 {
@@ -134,13 +107,13 @@ static void errors(void **state)
         const char *name;
         double (*draw)(void);
         double fine, bound;
-    } cases[] = {{"Gauss", gauss, 0.0734, 0.0763}, {"Laplace", laplace, 0.0849, 0.0880}, {"Student-t4", student_t4, 0.0904, 0.0930}};
+    } cases[] = {{"Gauss", draw_gauss, 0.0734, 0.0763}, {"Laplace", draw_laplace, 0.0849, 0.0880}, {"Student-t4", draw_student_t4, 0.0904, 0.0930}};
     float *x = malloc(N_ALL * sizeof(*x)), y[ROW], z[ROW];
     assert_non_null(x);
     for (size_t c = 0; c < sizeof(cases) / sizeof(*cases); c++) {
         double error = 0, fine = 0, q4_0 = 0, power = 0, part = 0;
         struct planes p;
-        rng = 88172645463325252u;
+        distribution_state = 88172645463325252u;
         for (int i = 0; i < N_ALL; i++) x[i] = (float)cases[c].draw();
         for (int r = 0; r < ROWS; r++) {
             const float *row = x + r * ROW;
@@ -170,12 +143,12 @@ static void best_of_all_scales(void **state)
     (void)state;
     float x[ROW], w[ROW], y[ROW];
     struct planes p;
-    rng = 42;
+    distribution_state = 42;
     for (int round = 0; round < 6; round++) {
         double taken = 0, least = 0;
         for (int i = 0; i < ROW; i++) {
-            x[i] = (float)(round % 3 == 2 ? student_t4() : round % 3 ? laplace() : gauss());
-            w[i] = (float)exp(1.5 * gauss());
+            x[i] = (float)(round % 3 == 2 ? draw_student_t4() : round % 3 ? draw_laplace() : draw_gauss());
+            w[i] = (float)exp(1.5 * draw_gauss());
         }
         const float *weights = round >= 3 ? w : NULL;
         encode(x, weights, &p, y, ROW);
@@ -200,10 +173,10 @@ static void importance(void **state)
     float x[ROW], w[ROW], y[ROW], z[ROW];
     struct planes plain, p;
     double with = 0, without = 0;
-    rng = 7;
+    distribution_state = 7;
     for (int i = 0; i < ROW; i++) {
-        x[i] = (float)gauss();
-        w[i] = (float)exp(2 * gauss());
+        x[i] = (float)draw_gauss();
+        w[i] = (float)exp(2 * draw_gauss());
     }
     encode(x, NULL, &plain, y, ROW);
     encode(x, w, &p, z, ROW);

@@ -24,11 +24,28 @@ static void iq4_xs(void **state)
     check_known_answer(GGL_TYPE_IQ4_XS, &kat);
 }
 
+static void iq4_nl_encode(void **state)
+{
+    /* ggml's published answer is for one scale without a search, 28e799740e146720, and begins with 0x23. */
+    static const uint8_t first[12] = {0x22, 0xa8, 0xcf, 0x26, 0xae, 0x03, 0x6b, 0xe1, 0x38, 0xcf, 0x15, 0x9d};
+    (void)state;
+    check_ramp(GGL_TYPE_IQ4_NL, "102f87c09a9cf040", first);
+    check_encoder(GGL_TYPE_IQ4_NL, 0.10, false);
+}
+
+static void iq4_xs_encode(void **state)
+{
+    static const uint8_t first[12] = {0x28, 0x14, 0x00, 0x00, 0x20, 0x20, 0x20, 0x20, 0xcf, 0x26, 0xae, 0x03};
+    (void)state;
+    check_ramp(GGL_TYPE_IQ4_XS, "c285aa457b42ab14", first);
+    check_encoder(GGL_TYPE_IQ4_XS, 0.10, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(iq4_nl),
-        cmocka_unit_test(iq4_xs),
+        cmocka_unit_test(iq4_nl), cmocka_unit_test(iq4_nl_encode),
+        cmocka_unit_test(iq4_xs), cmocka_unit_test(iq4_xs_encode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,11 +51,54 @@ static void q6_k(void **state)
     check_known_answer(GGL_TYPE_Q6_K, &kat);
 }
 
+static void q2_k_encode(void **state)
+{
+    static const uint8_t first[12] = {0xef, 0xef, 0xff, 0xff, 0xef, 0xef, 0xff, 0xff, 0xef, 0xef, 0xff, 0xff};
+    (void)state;
+    check_ramp(GGL_TYPE_Q2_K, "c9a4cc45c9db8b51", first);
+    check_encoder(GGL_TYPE_Q2_K, 0.4, false);
+}
+
+static void q3_k_encode(void **state)
+{
+    static const uint8_t first[12] = {0xaa, 0xff, 0x00, 0xff, 0x00, 0xff, 0x55, 0xaa, 0xff, 0x00, 0xff, 0x00};
+    (void)state;
+    check_ramp(GGL_TYPE_Q3_K, "cf6a31c8a0b3c1fb", first);
+    check_encoder(GGL_TYPE_Q3_K, 0.2, false);
+}
+
+static void q4_k_encode(void **state)
+{
+    static const uint8_t first[12] = {0x4d, 0x20, 0xbb, 0x2b, 0xff, 0xfc, 0xff, 0xfc, 0xff, 0xfd, 0xff, 0xfd};
+    (void)state;
+    check_ramp(GGL_TYPE_Q4_K, "5b3accfbeb54e211", first);
+    check_encoder(GGL_TYPE_Q4_K, 0.09, false);
+}
+
+static void q5_k_encode(void **state)
+{
+    static const uint8_t first[12] = {0x16, 0x1c, 0xcb, 0x2b, 0xff, 0xfe, 0xff, 0xfe, 0xff, 0xfe, 0xff, 0xfe};
+    (void)state;
+    check_ramp(GGL_TYPE_Q5_K, "00355365fcf29fd2", first);
+    check_encoder(GGL_TYPE_Q5_K, 0.045, false);
+}
+
+static void q6_k_encode(void **state)
+{
+    static const uint8_t first[12] = {0x11, 0x66, 0xbb, 0x00, 0x55, 0xaa, 0xff, 0x44, 0x99, 0xee, 0x33, 0x88};
+    (void)state;
+    check_ramp(GGL_TYPE_Q6_K, "7bf914ee039bab2d", first);
+    check_encoder(GGL_TYPE_Q6_K, 0.025, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(q2_k), cmocka_unit_test(q3_k), cmocka_unit_test(q4_k),
-        cmocka_unit_test(q5_k), cmocka_unit_test(q6_k),
+        cmocka_unit_test(q2_k), cmocka_unit_test(q2_k_encode),
+        cmocka_unit_test(q3_k), cmocka_unit_test(q3_k_encode),
+        cmocka_unit_test(q4_k), cmocka_unit_test(q4_k_encode),
+        cmocka_unit_test(q5_k), cmocka_unit_test(q5_k_encode),
+        cmocka_unit_test(q6_k), cmocka_unit_test(q6_k_encode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

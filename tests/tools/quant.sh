@@ -26,7 +26,7 @@ cmp "$tmp/out" "$VECTORS/quant/Q8_0.f32"
 
 # What an encoder made decodes, and lossless types come back as they were.
 values=$VECTORS/quant/Q6_K.f32
-for type in F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 MXFP4; do
+for type in F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 MXFP4 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS; do
     run 0 "$values" encode $type --row 256
     cp "$tmp/out" "$tmp/blocks"
     run 0 "$tmp/blocks" decode $type --row 256
@@ -140,7 +140,7 @@ done
 
 # Usage.
 for arguments in "" "decode" "decode Q9_0" "encode Q8_0" "encode Q8_0 --row 0" "encode Q8_0 --row -32" "encode F32 --row -1" \
-    "encode Q8_0 --row 33" "encode Q4_K --row 256" "decode I32" "decode F64" "transcode Q8_0" "decode FP8" \
+    "encode Q8_0 --row 33" "encode IQ1_S --row 256" "decode I32" "decode F64" "transcode Q8_0" "decode FP8" \
     "decode FP4 --row 16" "encode FP4 --row 48" "decode INT4" "encode INT4" "encode INT4 --row 16" "decode INT4 --row 48" "decode Q8_0 x" "decode Q8_0 --imatrix f"; do
     # shellcheck disable=SC2086
     run 2 "$tmp/empty" $arguments

@@ -29,7 +29,7 @@ const struct cli cli = {
                "Decoded:  F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K IQ1_S IQ1_M\n"
                "          IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S IQ4_NL IQ4_XS TQ1_0 TQ2_0 Q1_0 Q2_0 MXFP4 NVFP4 FP8 FP4\n"
                "          INT4\n"
-               "Encoded:  F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 MXFP4 FP8 FP4 INT4\n\n"
+               "Encoded:  F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4 FP8 FP4 INT4\n\n"
                "FP8 and FP4 are two planes, as in the published checkpoints: first the codes of all rows, then the\n"
                "UE8M0 scales of all rows.  INT4 has three: codes, E4M3 scales, and a float32 a row.  For all of them --row\n"
                "is needed in both directions, and the number of rows follows from the size of the input.\n"

@@ -129,9 +129,16 @@ GGL_API enum ggl_status ggl_gguf_add_tensor(struct ggl_gguf *g, const char *name
  * All parts get their names in _finish, the first one last.  _begin refuses a disk without room for everything.
  */
 struct ggl_gguf_writer;
+enum ggl_gguf_write_mode {
+    GGL_GGUF_WRITE_ONCE,     /* as above */
+    GGL_GGUF_WRITE_KEPT,     /* temporary names are PATH.part; CREATE: there is one */
+    GGL_GGUF_WRITE_RESUME,   /* PATH.part of an earlier run may be there: see _skip */
+    GGL_GGUF_WRITE_RENAMING, /* everything was sealed: what is not PATH.part any more is complete */
+};
 struct ggl_gguf_write_options {
     uint64_t split_max_bytes; /* 0: one file */
     bool overwrite;           /* replace an existing file; else it is an ARGUMENT error */
+    enum ggl_gguf_write_mode mode;
 };
 /* Bytes of the finished file(s), exactly, before anything is written. */
 GGL_API enum ggl_status ggl_gguf_write_size(const struct ggl_gguf *g, const struct ggl_gguf_write_options *o,
@@ -142,6 +149,23 @@ GGL_API enum ggl_status ggl_gguf_write_begin(const struct ggl_gguf *g, const cha
 GGL_API enum ggl_status ggl_gguf_write_data(struct ggl_gguf_writer *w, const void *data, size_t n, struct ggl_error *err);
 GGL_API enum ggl_status ggl_gguf_write_finish(struct ggl_gguf_writer *w, struct ggl_error *err); /* frees w, also on error */
 GGL_API void ggl_gguf_write_abort(struct ggl_gguf_writer *w); /* accepts NULL */
+
+/*
+ * Going on after an interruption.  Who writes keeps a record of how much data is on disk (_flush, fdatasync) and what
+ * it was; the same file is begun again with WRITE_RESUME, _skip takes over that much (in order, before the first
+ * _data), and _data goes on.  The result is what an uninterrupted run gives, byte for byte.  With a mode other than
+ * ONCE a failing _finish leaves the parts; _seal before it brings all to disk under their temporary names, after
+ * which a record makes WRITE_RENAMING possible.
+ */
+typedef enum ggl_status ggl_gguf_look(void *user, const void *data, size_t n, struct ggl_error *err);
+/* The next n bytes of the data are in the files: read, hashed and shown to `look` (or NULL).  FORMAT: they are not. */
+GGL_API enum ggl_status ggl_gguf_write_skip(struct ggl_gguf_writer *w, uint64_t n, ggl_gguf_look *look, void *user,
+                                            struct ggl_error *err);
+/* Hand everything so far to the system.  *fd: the caller's, fdatasync brings the current part to disk (earlier ones
+ * are there) and close ends it; -1: nothing to be done. */
+GGL_API enum ggl_status ggl_gguf_write_flush(struct ggl_gguf_writer *w, int *fd, struct ggl_error *err);
+GGL_API enum ggl_status ggl_gguf_write_seal(struct ggl_gguf_writer *w, struct ggl_error *err); /* then only _finish */
+GGL_API void ggl_gguf_write_suspend(struct ggl_gguf_writer *w); /* like _abort, but the files stay; accepts NULL */
 
 /* XXH3-128 of a tensor's bytes as 32 hex digits; false when the build has no xxHash. */
 GGL_API bool ggl_hash_hex(const void *data, size_t n, char hex[33]);

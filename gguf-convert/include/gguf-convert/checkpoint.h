@@ -35,6 +35,18 @@ GGL_API bool ggl_checkpoint_is_directory(const char *path);
 GGL_API enum ggl_status ggl_checkpoint_open(const char *dir, struct ggl_checkpoint **out, struct ggl_error *err);
 GGL_API void ggl_checkpoint_free(struct ggl_checkpoint *c);
 
+/*
+ * For whoever reads every weight once, in little memory whatever the checkpoint's size: nothing is mapped, and the
+ * pointers in tensors are places, addresses without memory that only _read understands (they can be computed with as
+ * usual: row by row, slice by slice).  Scales and expert ids, which _open checks, are the reader's to check.
+ */
+GGL_API enum ggl_status ggl_checkpoint_open_unmapped(const char *dir, struct ggl_checkpoint **out, struct ggl_error *err);
+GGL_API enum ggl_status ggl_checkpoint_read(const struct ggl_checkpoint *c, const uint8_t *place, void *to, uint64_t n,
+                                            struct ggl_error *err);
+/* The file (for messages, and for hints to the system) that a place is in; NULL: none. */
+GGL_API const char *ggl_checkpoint_place(const struct ggl_checkpoint *c, const uint8_t *place, int *fd, uint64_t *offset);
+GGL_API uint32_t ggl_checkpoint_n_expert(const struct ggl_checkpoint *c); /* ids are below */
+
 /* Every key of the `native` profile, tokenizer included when the directory has one.  Its tensor list is empty. */
 GGL_API const struct ggl_gguf *ggl_checkpoint_meta(const struct ggl_checkpoint *c);
 

@@ -112,6 +112,15 @@ GGL_API bool ggl_row_bytes(uint32_t type, int64_t n, uint64_t *bytes);
 GGL_API bool ggl_decode(enum ggl_type type, const void *blocks, float *y, int64_t n);
 GGL_API bool ggl_encode(enum ggl_type type, const float *x, void *blocks, int64_t n);
 
+/* One row of n elements -> blocks.  weights[n]: the importance of each input (an imatrix row; >= 0, finite), or NULL.
+ * Pure; the same result always.  False: the type has no encoder, n is not whole blocks, or the type needs weights and
+ * has none (ggl_encode_needs_weights).
+ * Without weights rows do not matter: any whole number of blocks gives the bytes that it has as part of a row, and
+ * those of ggl_encode.  With weights Q4_0, Q4_1, Q5_0 and Q5_1 look at the variance of the whole row; F32, F16, BF16,
+ * Q8_0 and MXFP4 ignore weights.  Weights that are all zero within a group count as all alike. */
+GGL_API bool ggl_encode_row(enum ggl_type type, const float *x, const float *weights, void *blocks, int64_t n);
+GGL_API bool ggl_encode_needs_weights(enum ggl_type type);
+
 /* ---- scalars.  All exact; rounding is to nearest, ties to even, unless said otherwise. */
 GGL_API float ggl_f16_to_f32(uint16_t h);   /* denormals, infinities and NaN included */
 GGL_API uint16_t ggl_f16_from_f32(float x);

@@ -1,0 +1,5 @@
+foreach(source plan recipe inputs steps source emit encode int4 overrides)
+    target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/gguf-convert/${source}.c)
+endforeach()
+target_sources(${target} PRIVATE ${common})
+target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tools)
