@@ -53,7 +53,7 @@ void ggl_q6_k_encode(const float *x, void *blocks, int64_t n);
 void ggl_iq4_nl_encode(const float *x, void *blocks, int64_t n);
 void ggl_iq4_xs_encode(const float *x, void *blocks, int64_t n);
 
-/* Rows with the importance of the inputs, which is not NULL for those of 32 elements a block. */
+/* Rows with the importance of the inputs, which is not NULL for Q4_0 to Q5_1 and IQ2_XXS. */
 void ggl_q4_0_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
 void ggl_q4_1_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
 void ggl_q5_0_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
@@ -63,6 +63,7 @@ void ggl_q3_k_encode_row(const float *x, const float *weights, void *blocks, int
 void ggl_q4_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
 void ggl_q5_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
 void ggl_q6_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+void ggl_iq2_xxs_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
 void ggl_iq4_nl_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
 void ggl_iq4_xs_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
 

@@ -18,6 +18,7 @@ static const struct {
     [GGL_TYPE_Q4_K] = {ggl_q4_k_encode_row, false},
     [GGL_TYPE_Q5_K] = {ggl_q5_k_encode_row, false},
     [GGL_TYPE_Q6_K] = {ggl_q6_k_encode_row, false},
+    [GGL_TYPE_IQ2_XXS] = {ggl_iq2_xxs_encode_row, true},
     [GGL_TYPE_IQ4_NL] = {ggl_iq4_nl_encode_row, false},
     [GGL_TYPE_IQ4_XS] = {ggl_iq4_xs_encode_row, false},
 };

@@ -133,6 +133,7 @@ static const struct figure figures[] = {
     {GGL_TYPE_Q4_K, true, false, {7.050, 8.362, 8.550}},
     {GGL_TYPE_Q5_K, true, false, {3.527, 4.205, 4.319}},
     {GGL_TYPE_Q6_K, true, false, {1.734, 2.122, 2.228}},
+    {GGL_TYPE_IQ2_XXS, true, false, {33.450, 35.944, 37.757}},
     {GGL_TYPE_IQ4_XS, true, false, {7.542, 8.675, 9.211}},
 };
 
@@ -155,6 +156,7 @@ static void errors(void **state)
 static const enum ggl_type weighted_types[] = {
     GGL_TYPE_Q4_0, GGL_TYPE_Q4_1, GGL_TYPE_Q5_0, GGL_TYPE_Q5_1,   GGL_TYPE_Q2_K,   GGL_TYPE_Q3_K,
     GGL_TYPE_Q4_K, GGL_TYPE_Q5_K, GGL_TYPE_Q6_K, GGL_TYPE_IQ4_NL, GGL_TYPE_IQ4_XS,
+    GGL_TYPE_IQ2_XXS,
 };
 enum { N_WEIGHTED = sizeof(weighted_types) / sizeof(*weighted_types) };
 
@@ -195,6 +197,22 @@ static void importance(void **state)
             assert_memory_equal(again, blocks, bytes);
         }
     }
+}
+
+/* What cannot be made without importances says so, and is not made. */
+static void needs_weights(void **state)
+{
+    (void)state;
+    draw_all(draw_gauss);
+    for (int i = 0; i < ROW; i++) weights[i] = 1;
+    for (uint32_t type = 0; type <= GGL_TYPE_INT4; type++)
+        assert_int_equal(ggl_encode_needs_weights((enum ggl_type)type), type == GGL_TYPE_IQ2_XXS);
+    assert_false(ggl_encode_row(GGL_TYPE_IQ2_XXS, x, NULL, blocks, 256));
+    assert_false(ggl_encode(GGL_TYPE_IQ2_XXS, x, blocks, 256));
+    assert_true(ggl_encode_row(GGL_TYPE_IQ2_XXS, x, weights, blocks, 256));
+    assert_false(ggl_encode_row(GGL_TYPE_IQ2_XXS, x, weights, blocks, 255));
+    assert_false(ggl_encode_row(GGL_TYPE_IQ1_S, x, weights, blocks, 256));
+    assert_false(ggl_encode_row(GGL_TYPE_FP8, x, weights, blocks, 256));
 }
 
 /* A factor of a power of two changes nothing but the scales: rows of any size are rounded as well as others. */
@@ -281,6 +299,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors),
         cmocka_unit_test(importance),
+        cmocka_unit_test(needs_weights),
         cmocka_unit_test(sizes),
         cmocka_unit_test(odd_rows),
     };
