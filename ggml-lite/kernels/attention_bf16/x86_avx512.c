@@ -1,15 +1,20 @@
 /*
- * AVX-512: rows of the cache into the two layouts.  E4M3 codes under a power of two are exact in BF16.
+ * AVX-512: rows of the cache into the two layouts (E4M3 codes under a power of two are exact in BF16); and tiles by float
+ * products, for processors that multiply floats twice as fast as pairs of BF16.
  */
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/math/math.h"
 #include "kernels/math/x86_avx512.h"
 #include "quant/quant.h"
 
 enum { GROUP = 16, KV_BLOCK = 64, MAX_DIM = 1024, TINY = 10 };
+enum { HEADS = 8, VECTORS = 2, TILE = GGL_ATTENTION_TILE }; /* 16 sums in registers */
+
+#define INLINE static inline __attribute__((always_inline))
 
 /* Sixteen floats that BF16 holds exactly -> BF16: their upper halves. */
 static inline __m256i upper_halves(__m512 x)
@@ -27,7 +32,6 @@ static inline __m512 e4m3(const uint8_t *p, __m512 scale)
     half = _mm256_mask_mov_epi16(half, top, _mm256_set1_epi16(0x7e00));
     return _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(256)), scale);
 }
-
 
 /* A block under so small a scale that its values are denormal and BF16 rounds them. */
 static void decode_tiny(const uint8_t *codes, uint8_t scale, uint16_t *out)
@@ -88,5 +92,126 @@ void ggl_attention_pack_avx512(const struct ggl_row_format *f, const uint8_t *co
         }
         pack_keys(x, f->n_dim, keys);
         pack_values(x, f->n_dim, values);
+    }
+}
+
+/* ---- tiles */
+
+/* n values (a multiple of 16) as floats. */
+static void widen(const uint16_t *x, int n, float *out)
+{
+    for (int i = 0; i < n; i += GROUP) {
+        __m512i v = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(x + i)));
+        _mm512_storeu_ps(out + i, _mm512_castsi512_ps(_mm512_slli_epi32(v, 16)));
+    }
+}
+
+/* acc[h][j] takes the pair at x + h * x_stride times the 16 pairs of BF16 at y + j * y_step, second values first. */
+INLINE void step(const float *x, int64_t x_stride, const uint16_t *y, int64_t y_step, const int heads, const int vectors,
+                 __m512 acc[HEADS][VECTORS])
+{
+    __m512 first[VECTORS], second[VECTORS];
+    for (int j = 0; j < vectors; j++) {
+        __m512i pairs = _mm512_loadu_si512(y + j * y_step);
+        first[j] = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+        second[j] = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
+    }
+    for (int h = 0; h < heads; h++) {
+        __m512 x1 = _mm512_set1_ps(x[h * x_stride + 1]);
+        for (int j = 0; j < vectors; j++) acc[h][j] = _mm512_fmadd_ps(x1, second[j], acc[h][j]);
+    }
+    for (int h = 0; h < heads; h++) {
+        __m512 x0 = _mm512_set1_ps(x[h * x_stride]);
+        for (int j = 0; j < vectors; j++) acc[h][j] = _mm512_fmadd_ps(x0, first[j], acc[h][j]);
+    }
+}
+
+/* `vectors` times 16 rows from row `row` on. */
+INLINE void score_block(const float *q, const uint16_t *keys, int n_dim, float scale, int row, const int heads, const int vectors,
+                        float (*score)[TILE])
+{
+    __m512 acc[HEADS][VECTORS];
+    for (int h = 0; h < heads; h++)
+        for (int j = 0; j < vectors; j++) acc[h][j] = _mm512_setzero_ps();
+    keys += (int64_t)row * n_dim;
+    for (int d = 0; d < n_dim; d += 2) step(q + d, n_dim, keys + d * GROUP, (int64_t)GROUP * n_dim, heads, vectors, acc);
+    for (int h = 0; h < heads; h++)
+        for (int j = 0; j < vectors; j++)
+            _mm512_storeu_ps(score[h] + row + j * GROUP, _mm512_mul_ps(acc[h][j], _mm512_set1_ps(scale)));
+}
+
+/* To the nearest even, of a finite number. */
+INLINE __m512 round_bf16(__m512 x)
+{
+    __m512i v = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(v, 16), _mm512_set1_epi32(1));
+    v = _mm512_add_epi32(v, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
+}
+
+/* As in ref.c; weights that BF16 holds, as floats. */
+static float soften(struct ggl_attention_state *s, int head, const float *score, int n, float *weight)
+{
+    const __m512 lowest = _mm512_set1_ps(-3.0e38f), normal = _mm512_set1_ps(0x1p-126f);
+    __m512 x[TILE / GROUP], top = lowest, lanes = _mm512_setzero_ps();
+    __mmask16 used[TILE / GROUP];
+    for (int g = 0; g < TILE / GROUP; g++) {
+        int left = n - g * GROUP;
+        used[g] = (__mmask16)(left >= GROUP ? 0xffff : left > 0 ? (1 << left) - 1 : 0);
+        x[g] = _mm512_mask_loadu_ps(lowest, used[g], score + g * GROUP);
+        top = _mm512_mask_mov_ps(top, _mm512_cmp_ps_mask(x[g], top, _CMP_GT_OQ), x[g]);
+    }
+    float max = s->max[head], most = _mm512_reduce_max_ps(top);
+    max = most > max ? most : max;
+    float shrink = max != s->max[head] ? ggl_expf(s->max[head] - max) : 1.0f;
+    for (int g = 0; g < TILE / GROUP; g++) {
+        __m512 p = ggl_exp16(_mm512_sub_ps(x[g], _mm512_set1_ps(max)));
+        p = _mm512_maskz_mov_ps(used[g] & (__mmask16)~_mm512_cmp_ps_mask(p, normal, _CMP_LT_OQ), p);
+        p = round_bf16(p);
+        _mm512_storeu_ps(weight + g * GROUP, p);
+        lanes = _mm512_add_ps(lanes, p);
+    }
+    s->max[head] = max;
+    s->sum[head] = s->sum[head] * shrink + ggl_add_lanes16(lanes);
+    return shrink;
+}
+
+INLINE void sum_block(float *acc, int n_dim, const uint16_t *values, int n, const float (*weight)[TILE], const float *shrink, const int heads)
+{
+    __m512 a[HEADS][VECTORS];
+    for (int h = 0; h < heads; h++)
+        for (int j = 0; j < VECTORS; j++)
+            a[h][j] = _mm512_mul_ps(_mm512_loadu_ps(acc + (int64_t)h * n_dim + j * GROUP), _mm512_set1_ps(shrink[h]));
+    for (int i = 0; i < n; i += 2) step(weight[0] + i, TILE, values + (int64_t)i * n_dim, 2 * GROUP, heads, VECTORS, a);
+    for (int h = 0; h < heads; h++)
+        for (int j = 0; j < VECTORS; j++) _mm512_storeu_ps(acc + (int64_t)h * n_dim + j * GROUP, a[h][j]);
+}
+
+/* `heads` heads from `head` on; q [heads][n_dim]. */
+INLINE void run_heads(struct ggl_attention_state *s, int head, const float *q, const uint16_t *keys, const uint16_t *values, int n,
+                      const int heads)
+{
+    float score[HEADS][TILE], weight[HEADS][TILE], shrink[HEADS], *acc = s->acc + (int64_t)head * s->n_dim;
+    int row = 0;
+    for (; n - row > GROUP; row += VECTORS * GROUP) score_block(q, keys, s->n_dim, s->scale, row, heads, VECTORS, score);
+    if (row < n) score_block(q, keys, s->n_dim, s->scale, row, heads, 1, score);
+    for (int i = 0; i < heads; i++) shrink[i] = soften(s, head + i, score[i], n, weight[i]);
+    for (int d = 0; d < s->n_dim; d += VECTORS * GROUP)
+        sum_block(acc + d, s->n_dim, values + 2 * d, n, (const float (*)[TILE])weight, shrink, heads);
+}
+
+void ggl_attention_tile_bf16_avx512fma(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
+                                       int n)
+{
+    float wide[HEADS * MAX_DIM];
+    if (s->n_dim % (VECTORS * GROUP) || s->n_dim > MAX_DIM) { /* no published model */
+        ggl_attention_tile_bf16_ref(s, q, keys, values, n);
+        return;
+    }
+    for (int h = 0; h < s->n_head; h += HEADS) {
+        int heads = s->n_head - h < HEADS ? s->n_head - h : HEADS;
+        widen(q + (int64_t)h * s->n_dim, heads * s->n_dim, wide);
+        if (heads == HEADS) run_heads(s, h, wide, keys, values, n, HEADS);
+        else
+            for (int i = 0; i < heads; i++) run_heads(s, h + i, wide + i * s->n_dim, keys, values, n, 1);
     }
 }
