@@ -164,6 +164,8 @@ enum ggl_type recipe_type(const struct recipe *r, const struct ggl_tensor *t, ui
     enum ggl_type type = r->types[part];
     /* Only the recipe of that name leaves experts as they are; its shared ones are matrices like others. */
     if (part == PART_DOWN && r->types[PART_EXPERTS] == GGL_TYPE_MXFP4 && strstr(rest, "_exps.")) type = GGL_TYPE_MXFP4;
+    /* Positions of compressors are added, not multiplied with: no text tells how important they are. */
+    if (part == PART_MATRIX && strstr(rest, "_ape.") && ggl_encode_needs_weights(type)) type = GGL_TYPE_Q2_K;
     if (part == PART_DOWN && block >= 0 && rule_applies(r->rule, block, n_blocks, has_imatrix)) type = r->by_rule;
     while (t->ne[0] % ggl_type_info((uint32_t)type)->block_elems) type = fallback(type);
     return type;
