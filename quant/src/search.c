@@ -376,7 +376,8 @@ static inline void solve_affine(const struct affine *a, struct affine_fit *restr
     }
 }
 
-static inline void error_affine(const struct ggl_lanes *restrict lanes, struct affine_fit *restrict f)
+/* Squares of distances, or distances, weighted. */
+static inline void error_affine(const struct ggl_lanes *restrict lanes, struct affine_fit *restrict f, const bool absolute)
 {
     for (int j = 0; j < LANES; j++) f->error[j] = 0;
     for (int i = 0; i < lanes->n; i += STEP) {
@@ -385,23 +386,7 @@ static inline void error_affine(const struct ggl_lanes *restrict lanes, struct a
             float error = f->error[j];
             for (int k = 0; k < STEP; k++) {
                 float e = f->scale[j] * codes[LANES * k + j] + f->min[j] - xs[LANES * k + j];
-                error += ws[LANES * k + j] * (e * e);
-            }
-            f->error[j] = error;
-        }
-    }
-}
-
-static inline void distance_affine(const struct ggl_lanes *restrict lanes, struct affine_fit *restrict f)
-{
-    for (int j = 0; j < LANES; j++) f->error[j] = 0;
-    for (int i = 0; i < lanes->n; i += STEP) {
-        const float *xs = lanes->x + LANES * i, *ws = lanes->w + LANES * i, *codes = f->codes + LANES * i;
-        for (int j = 0; j < LANES; j++) {
-            float error = f->error[j];
-            for (int k = 0; k < STEP; k++) {
-                float e = f->scale[j] * codes[LANES * k + j] + f->min[j] - xs[LANES * k + j];
-                error += ws[LANES * k + j] * fabsf(e);
+                error += ws[LANES * k + j] * (absolute ? fabsf(e) : e * e);
             }
             f->error[j] = error;
         }
@@ -433,8 +418,8 @@ static void begin_affine(const struct ggl_lanes *lanes, const struct ggl_affine_
         a->least[j] = INFINITY;
     }
     fit_affine(lanes, a, (float)how->top, &f);
-    if (how->absolute) distance_affine(lanes, &f);
-    else error_affine(lanes, &f);
+    if (how->absolute) error_affine(lanes, &f, true);
+    else error_affine(lanes, &f, false);
     keep_better(a, &f);
 }
 
@@ -458,8 +443,8 @@ void ggl_search_affine(const struct ggl_lanes *lanes, const struct ggl_affine_se
         }
         fit_affine(lanes, &a, (float)how->top, &f);
         solve_affine(&a, &f);
-        if (how->absolute) distance_affine(lanes, &f);
-        else error_affine(lanes, &f);
+        if (how->absolute) error_affine(lanes, &f, true);
+        else error_affine(lanes, &f, false);
         keep_better(&a, &f);
     }
     for (int j = 0; j < LANES; j++) scale[j] = a.scale[j], min[j] = -a.min[j];

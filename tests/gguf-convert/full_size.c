@@ -222,17 +222,26 @@ static int in_order(const void *a, const void *b)
     return i != k ? (i < k ? -1 : 1) : strcmp(x->name, y->name);
 }
 
-static enum ggl_type expected_type(const struct sparse_tensor *t, bool compat)
+/* Of n blocks the ones whose down matrices Q4_K_M gives more bits: the first and last eighth and every third between. */
+static bool has_more_bits(int block, int n)
 {
-    const bool rounded = !compat && t->n_dims > 1 && !strstr(t->name, "ffn_gate_inp.");
-    switch (t->kind) {
-    case SPARSE_FP4: return GGL_TYPE_MXFP4;
-    case SPARSE_IDS: return GGL_TYPE_I32;
-    case SPARSE_F32: return rounded ? GGL_TYPE_Q8_0 : GGL_TYPE_F32;
-    default: break;
-    }
-    if (rounded) return GGL_TYPE_Q8_0;
-    return compat && t->n_dims > 1 ? GGL_TYPE_BF16 : GGL_TYPE_F32;
+    return block < n / 8 || block >= 7 * n / 8 || (block - n / 8) % 3 == 2;
+}
+
+static enum ggl_type rounded_type(const struct sparse_tensor *t, const char *recipe, int n_blocks)
+{
+    if (strcmp(recipe, "Q4_K_M") != 0) return t->kind == SPARSE_FP4 && strcmp(recipe, "Q8_0") != 0 ? GGL_TYPE_MXFP4 : GGL_TYPE_Q8_0;
+    if (strcmp(t->name, "output.weight") == 0) return GGL_TYPE_Q6_K;
+    return strstr(t->name, "ffn_down_") && has_more_bits(layer_of(t->name), n_blocks) ? GGL_TYPE_Q6_K : GGL_TYPE_Q4_K;
+}
+
+static enum ggl_type expected_type(const struct sparse_tensor *t, const char *recipe, int n_blocks)
+{
+    const bool compat = strcmp(recipe, "compat") == 0;
+    if (t->kind == SPARSE_IDS) return GGL_TYPE_I32;
+    if (!compat && t->n_dims > 1 && !strstr(t->name, "ffn_gate_inp.")) return rounded_type(t, recipe, n_blocks);
+    if (t->kind == SPARSE_FP4) return GGL_TYPE_MXFP4;
+    return t->kind != SPARSE_F32 && compat && t->n_dims > 1 ? GGL_TYPE_BF16 : GGL_TYPE_F32;
 }
 
 /* The file's header as it will be, in front of a hole. */
@@ -257,11 +266,12 @@ static struct ggl_gguf *write_header(const struct plan *p)
 }
 
 struct totals {
-    int f32, bf16, q8_0, i32, mxfp4;
+    int f32, bf16, i32, mxfp4, q8_0, q6_k, q4_k;
     uint64_t bytes; /* with an alignment of 32; 0: not published */
 };
 
-static void compare_tensors(struct sparse_model *m, const struct ggl_gguf *g, bool compat, const struct totals *want)
+static void compare_tensors(struct sparse_model *m, const struct ggl_gguf *g, const char *recipe, bool pro,
+                            const struct totals *want)
 {
     struct totals is = {0};
     uint64_t next = 0;
@@ -273,7 +283,7 @@ static void compare_tensors(struct sparse_model *m, const struct ggl_gguf *g, bo
         uint32_t part;
         uint64_t offset;
         assert_string_equal(t->name, m->tensors[i].name);
-        if (t->type != expected_type(&m->tensors[i], compat)) fail_msg("%s: type %d", t->name, (int)t->type);
+        if (t->type != expected_type(&m->tensors[i], recipe, pro ? 61 : 43)) fail_msg("%s: type %d", t->name, (int)t->type);
         for (int d = 0; d < 3; d++) assert_int_equal(t->ne[d], m->tensors[i].ne[d]);
         assert_int_equal(t->n_dims, m->tensors[i].n_dims);
         ggl_gguf_tensor_location(g, (uint64_t)i, &part, &offset);
@@ -286,18 +296,22 @@ static void compare_tensors(struct sparse_model *m, const struct ggl_gguf *g, bo
         is.q8_0 += t->type == GGL_TYPE_Q8_0;
         is.i32 += t->type == GGL_TYPE_I32;
         is.mxfp4 += t->type == GGL_TYPE_MXFP4;
+        is.q6_k += t->type == GGL_TYPE_Q6_K;
+        is.q4_k += t->type == GGL_TYPE_Q4_K;
     }
     assert_int_equal(is.f32, want->f32);
     assert_int_equal(is.bf16, want->bf16);
     assert_int_equal(is.q8_0, want->q8_0);
     assert_int_equal(is.i32, want->i32);
     assert_int_equal(is.mxfp4, want->mxfp4);
+    assert_int_equal(is.q6_k, want->q6_k);
+    assert_int_equal(is.q4_k, want->q4_k);
     if (want->bytes) assert_int_equal(is.bytes, want->bytes);
 }
 
-static void compare_keys(const struct ggl_gguf *g, bool pro, bool compat)
+static void compare_keys(const struct ggl_gguf *g, bool pro, bool compat, double file_type)
 {
-    static const struct {
+    const struct {
         const char *key;
         enum ggl_kv_type type, elem;
         double flash, pro; /* of numbers; of arrays: how many */
@@ -308,7 +322,7 @@ static void compare_keys(const struct ggl_gguf *g, bool pro, bool compat)
         {"general.name", GGL_KV_STR, GGL_KV_STR, 0, 0, "deepseek_v4"},
         {"general.alignment", GGL_KV_U32, GGL_KV_U32, 4096, 4096, NULL},
         {"general.quantization_version", GGL_KV_U32, GGL_KV_U32, 2, 2, NULL},
-        {"general.file_type", GGL_KV_U32, GGL_KV_U32, 38, 38, NULL},
+        {"general.file_type", GGL_KV_U32, GGL_KV_U32, file_type, file_type, NULL},
         {"deepseek4.block_count", GGL_KV_U32, GGL_KV_U32, 43, 61, NULL},
         {"deepseek4.context_length", GGL_KV_U32, GGL_KV_U32, 1048576, 1048576, NULL},
         {"deepseek4.embedding_length", GGL_KV_U32, GGL_KV_U32, 4096, 7168, NULL},
@@ -376,7 +390,7 @@ static void compare_keys(const struct ggl_gguf *g, bool pro, bool compat)
     assert_int_equal(ggl_gguf_n_kv(g), n + others);
 }
 
-static void check_list(bool pro, const char *type, const struct totals *want)
+static void check_list(bool pro, const char *type, double file_type, const struct totals *want)
 {
     struct sparse_model *m = calloc(1, sizeof(*m));
     struct plan p;
@@ -387,8 +401,8 @@ static void check_list(bool pro, const char *type, const struct totals *want)
     sparse_model(m, pro);
     if (plan_make(&o, &p, &e)) fail_msg("%s: found %s, expected %s", e.what, e.found, e.expected);
     struct ggl_gguf *g = write_header(&p);
-    compare_tensors(m, g, recipe_is_lossless(o.recipe), want);
-    compare_keys(g, pro, recipe_is_lossless(o.recipe));
+    compare_tensors(m, g, type, pro, want);
+    compare_keys(g, pro, recipe_is_lossless(o.recipe), file_type);
     ggl_gguf_free(g);
     plan_free(&p);
     free(m);
@@ -397,10 +411,15 @@ static void check_list(bool pro, const char *type, const struct totals *want)
 static void has_every_tensor(void **state)
 {
     (void)state;
-    check_list(false, "compat", &(struct totals){641, 190 + 365, 0, 3, 129, 161864271936u});
-    check_list(true, "compat", &(struct totals){915, 275 + 518, 0, 3, 183, 873440218944u});
-    check_list(false, "MXFP4_MOE", &(struct totals){535, 0, 661, 3, 129, 0});
-    check_list(true, "MXFP4_MOE", &(struct totals){762, 0, 946, 3, 183, 0});
+    check_list(false, "compat", 38, &(struct totals){.f32 = 641, .bf16 = 190 + 365, .i32 = 3, .mxfp4 = 129, .bytes = 161864271936u});
+    check_list(true, "compat", 38, &(struct totals){.f32 = 915, .bf16 = 275 + 518, .i32 = 3, .mxfp4 = 183, .bytes = 873440218944u});
+    check_list(false, "MXFP4_MOE", 38, &(struct totals){.f32 = 535, .i32 = 3, .mxfp4 = 129, .q8_0 = 661});
+    check_list(true, "MXFP4_MOE", 38, &(struct totals){.f32 = 762, .i32 = 3, .mxfp4 = 183, .q8_0 = 946});
+    check_list(false, "Q8_0", 7, &(struct totals){.f32 = 535, .i32 = 3, .q8_0 = 661 + 129});
+    check_list(true, "Q8_0", 7, &(struct totals){.f32 = 762, .i32 = 3, .q8_0 = 946 + 183});
+    /* More bits: the head, and both down matrices of 21 blocks of 43, of 30 of 61. */
+    check_list(false, "Q4_K_M", 15, &(struct totals){.f32 = 535, .i32 = 3, .q6_k = 1 + 42, .q4_k = 661 + 129 - 43});
+    check_list(true, "Q4_K_M", 15, &(struct totals){.f32 = 762, .i32 = 3, .q6_k = 1 + 60, .q4_k = 946 + 183 - 61});
 }
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/attention_bf16/x86_avx512.h"
 #include "kernels/math/math.h"
 #include "kernels/math/x86_avx512.h"
 #include "quant/quant.h"
@@ -151,19 +152,12 @@ INLINE __m512 round_bf16(__m512 x)
 /* As in ref.c; weights that BF16 holds, as floats. */
 static float soften(struct ggl_attention_state *s, int head, const float *score, int n, float *weight)
 {
-    const __m512 lowest = _mm512_set1_ps(-3.0e38f), normal = _mm512_set1_ps(0x1p-126f);
-    __m512 x[TILE / GROUP], top = lowest, lanes = _mm512_setzero_ps();
-    __mmask16 used[TILE / GROUP];
-    for (int g = 0; g < TILE / GROUP; g++) {
-        int left = n - g * GROUP;
-        used[g] = (__mmask16)(left >= GROUP ? 0xffff : left > 0 ? (1 << left) - 1 : 0);
-        x[g] = _mm512_mask_loadu_ps(lowest, used[g], score + g * GROUP);
-        top = _mm512_mask_mov_ps(top, _mm512_cmp_ps_mask(x[g], top, _CMP_GT_OQ), x[g]);
-    }
-    float max = s->max[head], most = _mm512_reduce_max_ps(top);
-    max = most > max ? most : max;
+    const __m512 normal = _mm512_set1_ps(0x1p-126f);
+    __m512 x[GGL_TILE_VECTORS], lanes = _mm512_setzero_ps();
+    __mmask16 used[GGL_TILE_VECTORS];
+    float max = ggl_load_scores(score, n, s->max[head], x, used);
     float shrink = max != s->max[head] ? ggl_expf(s->max[head] - max) : 1.0f;
-    for (int g = 0; g < TILE / GROUP; g++) {
+    for (int g = 0; g < GGL_TILE_VECTORS; g++) {
         __m512 p = ggl_exp16(_mm512_sub_ps(x[g], _mm512_set1_ps(max)));
         p = _mm512_maskz_mov_ps(used[g] & (__mmask16)~_mm512_cmp_ps_mask(p, normal, _CMP_LT_OQ), p);
         p = round_bf16(p);

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/attention_bf16/x86_avx512.h"
 #include "kernels/math/math.h"
 #include "kernels/math/x86_avx512.h"
 
@@ -62,19 +63,11 @@ static void scores(const struct ggl_attention_state *s, const uint16_t *q, const
 /* As in ref.c; weight in BF16. */
 static float soften(struct ggl_attention_state *s, int head, const float *score, int n, uint16_t *weight)
 {
-    const __m512 lowest = _mm512_set1_ps(-3.0e38f);
-    __m512 x[GROUPS], top = lowest, lanes = _mm512_setzero_ps();
-    __mmask16 used[GROUPS];
-    for (int g = 0; g < GROUPS; g++) {
-        int left = n - g * GROUP;
-        used[g] = (__mmask16)(left >= GROUP ? 0xffff : left > 0 ? (1 << left) - 1 : 0);
-        x[g] = _mm512_mask_loadu_ps(lowest, used[g], score + g * GROUP);
-        top = _mm512_mask_mov_ps(top, _mm512_cmp_ps_mask(x[g], top, _CMP_GT_OQ), x[g]);
-    }
-    float max = s->max[head], most = _mm512_reduce_max_ps(top);
-    max = most > max ? most : max;
+    __m512 x[GGL_TILE_VECTORS], lanes = _mm512_setzero_ps();
+    __mmask16 used[GGL_TILE_VECTORS];
+    float max = ggl_load_scores(score, n, s->max[head], x, used);
     float shrink = max != s->max[head] ? ggl_expf(s->max[head] - max) : 1.0f;
-    for (int g = 0; g < GROUPS; g++) {
+    for (int g = 0; g < GGL_TILE_VECTORS; g++) {
         __m512 p = _mm512_maskz_mov_ps(used[g], ggl_exp16(_mm512_sub_ps(x[g], _mm512_set1_ps(max))));
         __m256i half = (__m256i)_mm512_cvtneps_pbh(p);
         _mm256_storeu_si256((__m256i *)(void *)(weight + g * GROUP), half);
