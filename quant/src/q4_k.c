@@ -91,16 +91,9 @@ static void search_groups(struct ggl_block *block, const float *weights, const s
 
 static void quantise_scales(const struct ggl_block *block, bool weighted, struct parts *p)
 {
-    float d, dmin;
-    if (weighted) {
-        d = ggl_search_positive(p->scale, p->weight, N_GROUPS, 63, p->scale_code);
-        dmin = ggl_search_positive(p->min, p->weight, N_GROUPS, 63, p->min_code);
-    } else {
-        d = ggl_round_positive(p->scale, N_GROUPS, 63, p->scale_code);
-        dmin = ggl_round_positive(p->min, N_GROUPS, 63, p->min_code);
-    }
-    p->d = ggl_block_half(block, d);
-    p->dmin = ggl_block_half(block, dmin);
+    const float *weight = weighted ? p->weight : NULL;
+    p->d = ggl_quantise_positive(block, p->scale, weight, N_GROUPS, 63, p->scale_code);
+    p->dmin = ggl_quantise_positive(block, p->min, weight, N_GROUPS, 63, p->min_code);
 }
 
 static void round_again(const struct ggl_block *block, int top, struct parts *p)

@@ -267,6 +267,11 @@ float ggl_round_positive(const float *x, int n, int top, uint8_t *codes)
     return max / (float)top;
 }
 
+uint16_t ggl_quantise_positive(const struct ggl_block *b, const float *x, const float *w, int n, int top, uint8_t *codes)
+{
+    return ggl_block_half(b, w ? ggl_search_positive(x, w, n, top, codes) : ggl_round_positive(x, n, top, codes));
+}
+
 static float error_positive(const float *restrict x, const float *restrict w, int n, float top, float inverse)
 {
     float sum = 0, scale = 1 / inverse;

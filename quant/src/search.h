@@ -91,6 +91,9 @@ float ggl_search_symmetric_steps(const float *x, int n, int top, uint8_t *codes)
 float ggl_search_positive(const float *x, const float *w, int n, int top, uint8_t *codes);
 /* The same with the largest at code `top`, without a search. */
 float ggl_round_positive(const float *x, int n, int top, uint8_t *codes);
+/* Codes of n scales or minima of a block's groups, and the half that they are multiples of: searched for where groups
+ * have weights w, rounded where w is NULL. */
+uint16_t ggl_quantise_positive(const struct ggl_block *b, const float *x, const float *w, int n, int top, uint8_t *codes);
 
 /* ---- pieces of searches */
 
