@@ -10,6 +10,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -26,6 +30,7 @@ static const struct {
     {GGL_ISA_AVX512BF16, GGL_ISA_AVX512, "avx512bf16"},
     {GGL_ISA_AVX512VBMI, GGL_ISA_AVX512, "avx512vbmi"},
     {GGL_ISA_INTEL, GGL_ISA_AVX2, "intel"},
+    {GGL_ISA_AMX, GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI, "amx"},
     {GGL_ISA_NEON, 0, "neon"},
     {GGL_ISA_DOTPROD, GGL_ISA_NEON, "dotprod"},
     {GGL_ISA_I8MM, GGL_ISA_NEON, "i8mm"},
@@ -67,9 +72,21 @@ static bool is_intel(void)
     return zero.b == 0x756e6547 && zero.d == 0x49656e69 && zero.c == 0x6c65746e;
 }
 
+/* Linux gives the tiles' registers, 8 KiB a thread, to processes that ask for them; and refuses where a signal's stack
+ * would be too small to save them. */
+static bool may_use_tiles(void)
+{
+#if defined(__linux__) && defined(SYS_arch_prctl)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
 static uint64_t detect(void)
 {
-    const uint64_t ymm = BIT(1) | BIT(2), zmm = ymm | BIT(5) | BIT(6) | BIT(7);
+    const uint64_t ymm = BIT(1) | BIT(2), zmm = ymm | BIT(5) | BIT(6) | BIT(7), tiles = BIT(17) | BIT(18);
     struct cpuid_regs one = cpuid(1, 0), seven = cpuid(7, 0), seven1 = {0};
     if (seven.a >= 1) seven1 = cpuid(7, 1);
     if (!all(one.c, BIT(26) | BIT(27) | BIT(28))) return 0; /* xsave, xgetbv enabled by the system, AVX */
@@ -79,6 +96,7 @@ static uint64_t detect(void)
     if (all(seven.c, BIT(11))) isa |= GGL_ISA_AVX512VNNI;
     if (all(seven1.a, BIT(5))) isa |= GGL_ISA_AVX512BF16;
     if (all(seven.c, BIT(1))) isa |= GGL_ISA_AVX512VBMI;
+    if (all(state, tiles) && all(seven.d, BIT(22) | BIT(24) | BIT(25)) && may_use_tiles()) isa |= GGL_ISA_AMX;
     if (is_intel()) isa |= GGL_ISA_INTEL;
     return isa;
 }

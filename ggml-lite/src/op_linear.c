@@ -5,7 +5,13 @@
 #include "graph_impl.h"
 #include "pack_impl.h"
 
+#include <string.h>
+
 enum { ROWS = 16, CANCEL_ROWS = 64 }; /* rows of BF16 that are multiplied before a cancel is looked for */
+
+/* Of many vectors, BLOCK at a time meet a part's weights of TOGETHER panels, so that the vectors' inputs come from the
+ * second-level cache.  Sums wait in the scratch, in rows that do not fight for the same lines of the cache. */
+enum { MANY = 64, BLOCK = 512, TOGETHER = 16, TILE_WIDTH = TOGETHER * ROWS + 16 };
 
 /* ---- rounded activations: int8 rows (act_q8.h) or BF16 */
 
@@ -48,17 +54,17 @@ struct vectors {
 
 /* Inputs from `begin` on of some rows whose parts follow each other: y goes on, and has n_out results a vector. */
 static void multiply_part(const struct ggl_packed *w, const struct ggl_run *run, const uint8_t *panel, int64_t begin, int rows,
-                          const struct vectors *x, float *y)
+                          const struct vectors *x, float *y, int64_t y_stride)
 {
     int64_t n = ggl_packed_inputs(w, begin);
     struct ggl_act_q8 q8 = {(const int8_t *)x->data, w->n_in, x->stride, begin, NULL, x->n};
     if (w->kquant) {
-        run->k->kquant_mul(w->kquant, panel, n, &q8, y, w->n_out, rows);
+        run->k->kquant_mul(w->kquant, panel, n, &q8, y, y_stride, rows);
     } else if (!w->fp8) {
-        run->k->panel_mul(&w->format, panel, n, &q8, y, w->n_out, rows);
+        run->k->panel_mul(&w->format, panel, n, &q8, y, y_stride, rows);
     } else {
         const uint16_t *bf16 = (const uint16_t *)(const void *)x->data + begin;
-        run->k->fp8_mul(panel, n, bf16, x->stride / 2, x->n, y, w->n_out, rows, begin > 0);
+        run->k->fp8_mul(panel, n, bf16, x->stride / 2, x->n, y, y_stride, rows, begin > 0);
     }
 }
 
@@ -76,22 +82,73 @@ static void run_rows(const struct ggl_packed *w, const struct ggl_run *run, int6
                          (const uint16_t *)(const void *)x->data, x->stride / 2, x->n, y + r, w->n_out);
 }
 
-/* Panels [begin, end), in the order in which they lie. */
+/* Panels [begin, end), of one group. */
+static void run_group(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const struct vectors *x, float *y)
+{
+    int rows = (int)(end * ROWS < w->n_out ? (end - begin) * ROWS : w->n_out - begin * ROWS);
+    for (int64_t input = 0; input < w->n_in; input += w->part)
+        multiply_part(w, run, ggl_packed_part(w, begin, input), input, rows, x, y + begin * ROWS, w->n_out);
+    if (w->row_scales) multiply_row_scales(w, begin * ROWS, rows, x->n, y + begin * ROWS);
+}
+
+/* The end of panel i's group, of which a grouped product may have a part. */
+static int64_t end_of_group(const struct ggl_packed *w, int64_t i, int64_t end)
+{
+    int64_t last = (i / w->group + 1) * w->group;
+    return last < end ? last : end;
+}
+
+/* Panels [begin, end), at most TOGETHER of them, part by part. */
+static void run_together(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const struct vectors *x,
+                         float *tile, float *y)
+{
+    const int64_t row = begin * ROWS, rows = (end * ROWS < w->n_out ? end * ROWS : w->n_out) - row;
+    for (int64_t input = 0; input < w->n_in && !ggl_run_cancelled(run); input += w->part) {
+        for (int64_t i = begin, last; i < end; i = last) {
+            last = end_of_group(w, i, end);
+            int64_t left = rows - (i - begin) * ROWS, all = (last - i) * ROWS;
+            multiply_part(w, run, ggl_packed_part(w, i, input), input, (int)(all < left ? all : left), x, tile + (i - begin) * ROWS,
+                          TILE_WIDTH);
+        }
+    }
+    for (int64_t t = 0; t < x->n; t++) memcpy(y + t * w->n_out + row, tile + t * TILE_WIDTH, (size_t)rows * sizeof(float));
+    if (w->row_scales) multiply_row_scales(w, row, (int)rows, x->n, y + row);
+}
+
+/* Panels [begin, end), in the order in which they lie; with a tile, if there are many vectors, BLOCK after BLOCK. */
 static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const struct vectors *x,
-                       float *y)
+                       float *tile, float *y)
 {
     if (w->rows) {
         run_rows(w, run, begin * ROWS, end * ROWS < w->n_out ? end * ROWS : w->n_out, x, y);
         return;
     }
-    for (int64_t i = begin, last; i < end && !ggl_run_cancelled(run); i = last) {
-        last = (i / w->group + 1) * w->group; /* the end of the group, of which a grouped product may have a part */
-        if (last > end) last = end;
-        int rows = (int)(last * ROWS < w->n_out ? (last - i) * ROWS : w->n_out - i * ROWS);
-        for (int64_t input = 0; input < w->n_in; input += w->part)
-            multiply_part(w, run, ggl_packed_part(w, i, input), input, rows, x, y + i * ROWS);
-        if (w->row_scales) multiply_row_scales(w, i * ROWS, rows, x->n, y + i * ROWS);
+    if (x->n < MANY) {
+        for (int64_t i = begin, last; i < end && !ggl_run_cancelled(run); i = last)
+            run_group(w, run, i, last = end_of_group(w, i, end), x, y);
+        return;
     }
+    for (int64_t i = begin, last; i < end; i = last) {
+        last = i + TOGETHER < end ? (i / w->group + TOGETHER / w->group) * w->group : end;
+        for (int64_t t = 0; t < x->n && !ggl_run_cancelled(run); t += BLOCK) {
+            struct vectors block = {x->data + t * x->stride, x->stride, x->n - t < BLOCK ? x->n - t : BLOCK};
+            run_together(w, run, i, last, &block, tile, y + t * w->n_out);
+        }
+    }
+}
+
+/* This thread's sums of a block. */
+static float *tile_of(const struct ggl_node *node, const struct ggl_run *run)
+{
+    int64_t most = run->n_tokens * node->p.linear.repeat < BLOCK ? run->n_tokens * node->p.linear.repeat : BLOCK;
+    return (float *)(void *)run->scratch + run->ith * most * TILE_WIDTH;
+}
+
+static uint64_t tile_bytes(const struct ggl_node *node, int64_t n_tokens, int nth)
+{
+    int64_t n = n_tokens * node->p.linear.repeat;
+    if (n < MANY || node->p.linear.w->rows) return 0;
+    return (uint64_t)((n < BLOCK ? n : BLOCK) * TILE_WIDTH * nth) * sizeof(float);
 }
 
 /* The next groups for this thread, as panels. */
@@ -111,10 +168,10 @@ static void run_linear(const struct ggl_node *node, const struct ggl_run *run, i
     int64_t repeat = node->p.linear.repeat;
     struct vectors vectors = {x->data, x->width / repeat, run->n_tokens * repeat};
     struct ggl_guided guided = ggl_guided_begin(run, w->n_groups, 1);
-    for (int64_t begin, end; next_panels(&guided, w, &begin, &end);) run_panels(w, run, begin, end, &vectors, ggl_f32_out(node, 0));
+    for (int64_t begin, end; next_panels(&guided, w, &begin, &end);) run_panels(w, run, begin, end, &vectors, tile_of(node, run), ggl_f32_out(node, 0));
 }
 
-static const struct ggl_op op_linear = {"linear", 1, NULL, run_linear};
+static const struct ggl_op op_linear = {"linear", 1, tile_bytes, run_linear};
 
 static struct ggl_node *linear_node(struct ggl_graph *g, const struct ggl_op *op, const struct ggl_packed *w,
                                     struct ggl_node *x, int64_t parts, int64_t width)
@@ -146,12 +203,12 @@ static void run_grouped(const struct ggl_node *node, const struct ggl_run *run, 
             int64_t group = begin / panels;
             last = (group + 1) * panels < end ? (group + 1) * panels : end;
             struct vectors vectors = {x->data + group * (x->width / groups), x->width, run->n_tokens};
-            run_panels(w, run, begin, last, &vectors, ggl_f32_out(node, 0));
+            run_panels(w, run, begin, last, &vectors, tile_of(node, run), ggl_f32_out(node, 0));
         }
     }
 }
 
-static const struct ggl_op op_grouped = {"linear_grouped", 1, NULL, run_grouped};
+static const struct ggl_op op_grouped = {"linear_grouped", 1, tile_bytes, run_grouped};
 
 struct ggl_node *ggl_linear_grouped(struct ggl_graph *g, const struct ggl_packed *w, struct ggl_node *x, int groups)
 {

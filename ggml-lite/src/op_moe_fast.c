@@ -5,8 +5,8 @@
  *
  * Rows of an expert are taken in groups.  For one or two tokens those of MXFP4 are
  * multiplied from the file's blocks, 16 at a time; in every other case they are unpacked
- * once into four panels that stay in the second-level cache.  Both give the same bits
- * (kernels/panel).
+ * once, GROUP rows at a time, and stay in the caches, as does a copy of the expert's
+ * inputs side by side.  Both give the same bits (kernels/panel).
  */
 #include "graph_impl.h"
 #include "moe_impl.h"
@@ -22,7 +22,8 @@ struct fast_scratch {
     int8_t *act_q; /* [pairs] rounded activations between the two products */
     float *act;    /* [pairs][n_ff] */
     float *tile;   /* this thread's: 2 x [n_tokens][GROUP] */
-    uint8_t *panel, *rows; /* this thread's: GROUP rows unpacked; 16 rows in MXFP4 order (FP4 only) */
+    uint8_t *panel, *rows; /* this thread's: GROUP rows unpacked; GROUP rows in MXFP4 order (FP4 only) */
+    int8_t *gathered;      /* this thread's: the rounded inputs of one expert */
 };
 
 static uint64_t round64(uint64_t n)
@@ -40,9 +41,9 @@ static uint64_t carve(const struct ggl_node *node, int64_t n_tokens, int nth, in
     uint64_t act = act_q + pairs * (uint64_t)ggl_act_q8_bytes(n_ff), threads = act + round64(pairs * (uint64_t)n_ff * 4);
     uint64_t few = (uint64_t)FEW * FEW_GROUP, many = (uint64_t)n_tokens * GROUP, tile = round64(2 * (few > many ? few : many) * 4);
     uint64_t panel = (uint64_t)ggl_panel_bytes(GGL_PANEL_X8, widest) * (GROUP / ROWS); /* no other panel is larger */
-    uint64_t rows = round64((uint64_t)(widest / 32 * 17 * ROWS) + 64);
+    uint64_t rows = round64((uint64_t)(widest / 32 * 17 * GROUP) + 64), gathered = (uint64_t)(n_tokens * ggl_act_q8_bytes(n_embd));
     if (s) {
-        uint8_t *mine = base + threads + (uint64_t)ith * (tile + panel + rows);
+        uint8_t *mine = base + threads + (uint64_t)ith * (tile + panel + rows + gathered);
         ggl_moe_groups_carve(node, n_tokens, base, &s->groups);
         s->x = (int8_t *)(base + x);
         s->act_q = (int8_t *)(base + act_q);
@@ -50,8 +51,9 @@ static uint64_t carve(const struct ggl_node *node, int64_t n_tokens, int nth, in
         s->tile = (float *)(void *)mine;
         s->panel = mine + tile;
         s->rows = mine + tile + panel;
+        s->gathered = (int8_t *)mine + tile + panel + rows;
     }
-    return threads + (uint64_t)nth * (tile + panel + rows);
+    return threads + (uint64_t)nth * (tile + panel + rows + gathered);
 }
 
 static uint64_t fast_scratch_bytes(const struct ggl_node *node, int64_t n_tokens, int nth)
@@ -59,15 +61,15 @@ static uint64_t fast_scratch_bytes(const struct ggl_node *node, int64_t n_tokens
     return carve(node, n_tokens, nth, 0, NULL, NULL);
 }
 
-/* Sixteen rows as MXFP4 blocks: where they are, or rearranged from a checkpoint's two planes. */
-static const uint8_t *mxfp4_rows(const struct ggl_tensor *w, int64_t slice, int64_t row, uint8_t *buffer, int64_t *row_bytes)
+/* n_rows rows as MXFP4 blocks: where they are, or at most GROUP rearranged from a checkpoint's two planes. */
+static const uint8_t *mxfp4_rows(const struct ggl_tensor *w, int64_t slice, int64_t row, int n_rows, uint8_t *buffer, int64_t *row_bytes)
 {
     if (w->type == GGL_TYPE_MXFP4) {
         *row_bytes = (int64_t)w->row_bytes;
         return ggl_tensor_slice(w, slice) + (uint64_t)row * w->row_bytes;
     }
     *row_bytes = w->ne[0] / 32 * 17;
-    for (int64_t r = 0; r < ROWS; r++)
+    for (int64_t r = 0; r < n_rows; r++)
         ggl_fp4_to_mxfp4(ggl_tensor_slice(w, slice) + (uint64_t)(row + r) * w->row_bytes,
                          ggl_tensor_scale_slice(w, slice) + (uint64_t)(row + r) * w->scale_row_bytes,
                          buffer + r * *row_bytes, w->ne[0]);
@@ -77,7 +79,7 @@ static const uint8_t *mxfp4_rows(const struct ggl_tensor *w, int64_t slice, int6
 /* As multiply, for types that are always unpacked: into panels of one kind (kquant) or the other (format). */
 static void multiply_unpacked(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_kquant_format *kquant,
                               const struct ggl_panel_format *format, const struct ggl_tensor *w, int64_t slice, int64_t row,
-                              int n_rows, const int8_t *x, const int32_t *index, int64_t n, float *y, int64_t y_stride)
+                              int n_rows, const int8_t *x, int64_t n, float *y, int64_t y_stride)
 {
     const int64_t n_in = w->ne[0], row_bytes = (int64_t)w->row_bytes;
     const int64_t panel_bytes = kquant ? ggl_kquant_panel_bytes(kquant, n_in) : ggl_panel_bytes(format->kind, n_in);
@@ -87,7 +89,7 @@ static void multiply_unpacked(const struct ggl_run *run, const struct fast_scrat
         if (kquant) run->k->kquant_expand(kquant, rows + r * row_bytes, row_bytes, ROWS, n_in, panel);
         else run->k->panel_expand(w->type, rows + r * row_bytes, row_bytes, ROWS, n_in, panel);
     }
-    const struct ggl_act_q8 inputs = {x, n_in, ggl_act_q8_bytes(n_in), 0, index, n};
+    const struct ggl_act_q8 inputs = {x, n_in, ggl_act_q8_bytes(n_in), 0, NULL, n};
     if (kquant) run->k->kquant_mul(kquant, s->panel, n_in, &inputs, y, y_stride, n_rows);
     else run->k->panel_mul(format, s->panel, n_in, &inputs, y, y_stride, n_rows);
 }
@@ -99,30 +101,23 @@ static int group_of(const struct ggl_tensor *w, int64_t n)
     return n <= FEW && w->type == GGL_TYPE_MXFP4 ? FEW_GROUP : GROUP;
 }
 
-/* y[i][0 .. n_rows) for the n vectors x[index[i]] (index NULL: x[i]): rows row .. of a slice, n_rows a multiple of 16
- * and at most group_of.  y rows are y_stride apart. */
+/* y[i][0 .. n_rows) for n vectors x: rows row .. of a slice, n_rows a multiple of 16 and at most group_of.  y rows are
+ * y_stride apart. */
 static void multiply(const struct ggl_run *run, const struct fast_scratch *s, const struct ggl_tensor *w, int64_t slice,
-                     int64_t row, int n_rows, const int8_t *x, const int32_t *index, int64_t n, float *y, int64_t y_stride)
+                     int64_t row, int n_rows, const int8_t *x, int64_t n, float *y, int64_t y_stride)
 {
-    static const struct ggl_panel_format format = {GGL_PANEL_X8, GGL_MXFP4_BIAS, NULL};
     const struct ggl_kquant_format *kquant = ggl_kquant_format(w->type);
     const struct ggl_panel_format *unpacked = ggl_panel_format(w->type);
     if (kquant || unpacked) {
-        multiply_unpacked(run, s, kquant, unpacked, w, slice, row, n_rows, x, index, n, y, y_stride);
+        multiply_unpacked(run, s, kquant, unpacked, w, slice, row, n_rows, x, n, y, y_stride);
         return;
     }
-    int64_t row_bytes, stride = ggl_act_q8_bytes(w->ne[0]), panel_bytes = ggl_panel_bytes(GGL_PANEL_X8, w->ne[0]);
-    int step = group_of(w, n) == FEW_GROUP ? n_rows : ROWS;
-    for (int r = 0; r < n_rows; r += step) {
-        const uint8_t *rows = mxfp4_rows(w, slice, row + r, s->rows, &row_bytes);
-        if (n > FEW) run->k->mxfp4_expand(rows, row_bytes, w->ne[0], s->panel + r / ROWS * panel_bytes);
-        else
-            for (int64_t i = 0; i < n; i++)
-                run->k->mxfp4_rows(rows, row_bytes, w->ne[0], step, x + (index ? index[i] : i) * stride, y + i * y_stride + r);
-    }
-    if (n <= FEW) return;
-    const struct ggl_act_q8 inputs = {x, w->ne[0], stride, 0, index, n};
-    run->k->panel_mul(&format, s->panel, w->ne[0], &inputs, y, y_stride, n_rows);
+    int64_t row_bytes, stride = ggl_act_q8_bytes(w->ne[0]);
+    const uint8_t *rows = mxfp4_rows(w, slice, row, n_rows, s->rows, &row_bytes);
+    const struct ggl_act_q8 inputs = {x, w->ne[0], stride, 0, NULL, n};
+    if (n > FEW) run->k->mxfp4_mul(run->k, rows, row_bytes, w->ne[0], n_rows, &inputs, y, y_stride, s->panel);
+    for (int64_t i = 0; i < n && n <= FEW; i++)
+        run->k->mxfp4_rows(rows, row_bytes, w->ne[0], n_rows, x + i * stride, y + i * y_stride);
 }
 
 /* The rows of a group of a share that ends before row `end`. */
@@ -138,18 +133,27 @@ static void round_inputs(const struct ggl_node *node, const struct ggl_run *run,
     for (int64_t t = begin; t < end; t++) run->k->act_q8(ggl_f32_row(node->src[0], t), n, s->x + t * ggl_act_q8_bytes(n));
 }
 
+/* The rounded inputs of the n tokens from pair `from`, side by side. */
+static const int8_t *gather(const struct ggl_node *node, const struct fast_scratch *s, int64_t from, int64_t n)
+{
+    const int64_t stride = ggl_act_q8_bytes(node->src[0]->width);
+    for (int64_t i = 0; i < n; i++) memcpy(s->gathered + i * stride, s->x + s->groups.token[from + i] * stride, (size_t)stride);
+    return s->gathered;
+}
+
 /* Rows [row, end) of gate and up of one expert, for the n tokens from pair `from`. */
 static void gate_and_up_of(const struct ggl_node *node, const struct ggl_run *run, struct fast_scratch *s, int64_t e,
                            int64_t from, int64_t n, int64_t row, int64_t end)
 {
     const struct ggl_tensor *gate = node->p.moe.gate, *up = node->p.moe.up;
     int group = gate->type == up->type ? group_of(gate, n) : GROUP;
+    const int8_t *x = gather(node, s, from, n);
     float *g = s->tile, *u = s->tile + n * group;
     for (int rows; row < end; row += rows) {
         rows = rows_of(row, end, group);
         if (ggl_run_cancelled(run)) return;
-        multiply(run, s, gate, e, row, rows, s->x, s->groups.token + from, n, g, group);
-        multiply(run, s, up, e, row, rows, s->x, s->groups.token + from, n, u, group);
+        multiply(run, s, gate, e, row, rows, x, n, g, group);
+        multiply(run, s, up, e, row, rows, x, n, u, group);
         for (int64_t j = 0; j < n; j++)
             run->k->swiglu_f32(s->act + (from + j) * gate->ne[1] + row, g + j * group, u + j * group, node->p.moe.limit,
                                s->groups.gain[from + j], rows);
@@ -190,7 +194,7 @@ static void sum_rows(const struct ggl_node *node, const struct ggl_run *run, str
         for (int64_t row = begin; row < end; row += rows) {
             rows = rows_of(row, end, group);
             if (ggl_run_cancelled(run)) return;
-            multiply(run, s, down, e, row, rows, s->act_q + from * stride, NULL, n, s->tile, group);
+            multiply(run, s, down, e, row, rows, s->act_q + from * stride, n, s->tile, group);
             for (int64_t j = 0; j < n; j++) {
                 float *y = ggl_f32_out(node, s->groups.token[from + j]) + row;
                 for (int r = 0; r < rows; r++) y[r] += s->tile[j * group + r];

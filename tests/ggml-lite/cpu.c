@@ -14,12 +14,13 @@
 #include <unistd.h>
 
 static const uint64_t all_levels[] = {GGL_ISA_AVX2,       GGL_ISA_AVX512,     GGL_ISA_AVX512VNNI,
-                                      GGL_ISA_AVX512BF16, GGL_ISA_AVX512VBMI, GGL_ISA_INTEL,
+                                      GGL_ISA_AVX512BF16, GGL_ISA_AVX512VBMI, GGL_ISA_INTEL, GGL_ISA_AMX,
                                       GGL_ISA_NEON,       GGL_ISA_DOTPROD,    GGL_ISA_I8MM};
 enum { N = sizeof(all_levels) / sizeof(all_levels[0]) };
-static const uint64_t avx512s = GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI;
+static const uint64_t avx512s =
+    GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI | GGL_ISA_AMX;
 static const uint64_t x86 =
-    GGL_ISA_AVX2 | GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI | GGL_ISA_INTEL;
+    GGL_ISA_AVX2 | GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI | GGL_ISA_INTEL | GGL_ISA_AMX;
 static const uint64_t arm = GGL_ISA_NEON | GGL_ISA_DOTPROD | GGL_ISA_I8MM;
 
 static void names(void **state)
@@ -42,14 +43,15 @@ static void without(void **state)
     const uint64_t all = x86 | arm;
     assert_true(ggl_cpu_without(all, NULL) == all);
     assert_true(ggl_cpu_without(all, "") == all);
-    assert_true(ggl_cpu_without(all, "avx512vnni") == (all & ~GGL_ISA_AVX512VNNI));
+    assert_true(ggl_cpu_without(all, "avx512vnni") == (all & ~(GGL_ISA_AVX512VNNI | GGL_ISA_AMX)));
     assert_true(ggl_cpu_without(all, "avx512") == (all & ~avx512s));
     assert_true(ggl_cpu_without(all, "avx2") == arm); /* AVX-512 kernels use AVX2 */
     assert_true(ggl_cpu_without(all, "intel") == (all & ~GGL_ISA_INTEL));
     assert_true(ggl_cpu_without(GGL_ISA_INTEL, NULL) == 0); /* its kernels use AVX2 */
     assert_true(ggl_cpu_without(all, "neon") == x86);
     assert_true(ggl_cpu_without(all, "dotprod,avx512bf16") ==
-                (all & ~(GGL_ISA_DOTPROD | GGL_ISA_AVX512BF16)));
+                (all & ~(GGL_ISA_DOTPROD | GGL_ISA_AVX512BF16 | GGL_ISA_AMX)));
+    assert_true(ggl_cpu_without(all, "amx") == (all & ~GGL_ISA_AMX));
     assert_true(ggl_cpu_without(all, ",,avx2,,neon,") == 0);
     assert_true(ggl_cpu_without(all, "avx5120,AVX2, avx2,avx") == all); /* no such names */
     assert_true(ggl_cpu_without(GGL_ISA_AVX512VNNI | GGL_ISA_AVX2, NULL) == GGL_ISA_AVX2);

@@ -10,6 +10,13 @@
 
 #include "quant/quant.h"
 
+/* The level that adds in steps. */
+#if GGL_ARCH_X86
+#define AMX ggl_attention_tile_bf16_amx
+#else
+#define AMX NULL
+#endif
+
 enum { TILE = GGL_ATTENTION_TILE, MAX_DIM = 576 };
 
 /* ---- layout */
@@ -57,7 +64,7 @@ struct problem {
 static struct problem random_problem(int64_t length)
 {
     static const int edges[] = {1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129, 193};
-    struct problem p = {.n_head = 1 + (int)ck_next(6), .n_rows = edges[ck_next(12)], .n_dim = 2 * (int)length};
+    struct problem p = {.n_head = 1 + (int)ck_next(ck_next(8) ? 6 : 40), .n_rows = edges[ck_next(12)], .n_dim = 2 * (int)length};
     if (ck_next(2)) p.n_dim = 64 * (1 + (int)ck_next(4));
     struct ggl_row_format f = ggl_row_format(GGL_ROW_FLOAT, p.n_dim, 0);
     float *q = ck_random(p.n_head * p.n_dim), magnitude = (float)(1 << ck_next(4));
@@ -134,7 +141,7 @@ static void check_attention_tile_bf16(ck_kernel *kernel, int64_t length)
     float *sinks = ck_random(p.n_head), *out = ck_f32(p.n_head * p.n_dim), *same = ck_f32(p.n_head * p.n_dim);
     if (ck_next(2)) sinks[0] = ck_next(2) ? 40 : -40; /* above or below every score */
     run((ggl_attention_tile_bf16_fn *)kernel, &p, sinks, out);
-    run(ggl_attention_tile_bf16_ref, &p, sinks, same);
+    run(kernel == (ck_kernel *)AMX ? ggl_attention_tile_steps_ref : ggl_attention_tile_bf16_ref, &p, sinks, same);
     for (int h = 0; h < p.n_head; h++) {
         double want[MAX_DIM], bound[MAX_DIM];
         exact(&p, h, sinks[h], want, bound);

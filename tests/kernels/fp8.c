@@ -40,6 +40,12 @@ static uint64_t level_of(ck_kernel *kernel)
     return 0;
 }
 
+/* Plain C in the same order. */
+static ggl_fp8_mul_fn *twin_of(ck_kernel *kernel)
+{
+    return level_of(kernel) & GGL_ISA_AMX ? ggl_fp8_mul_steps_ref : ggl_fp8_mul_ref;
+}
+
 struct matrix {
     int64_t n, row_bytes, tiles;
     int rows;
@@ -96,7 +102,7 @@ static void check_fp8_mul(ck_kernel *kernel, int64_t length)
         if (i % y_stride < rows) y[i] = same[i] = (float)ck_uniform();
     const float *start = ck_copy(y, y_stride * tokens);
     ((ggl_fp8_mul_fn *)kernel)(panel, n, h, stride, tokens, y, y_stride, rows, more);
-    ggl_fp8_mul_ref(plain, n, h, stride, tokens, same, y_stride, rows, more);
+    twin_of(kernel)(plain, n, h, stride, tokens, same, y_stride, rows, more);
     for (int t = 0; t < tokens; t++) {
         for (int r = 0; r < rows; r++) {
             double want = more ? (double)start[t * y_stride + r] : 0, terms = fabs(want);

@@ -73,6 +73,33 @@ static void check_mxfp4_expand(ck_kernel *kernel, int64_t length)
     }
 }
 
+/* Many vectors, some of them chosen by an index: those of one vector, bit for bit, and nothing else. */
+static void check_mxfp4_mul(ck_kernel *kernel, int64_t length)
+{
+    struct data d = random_data(length);
+    struct ggl_kernels k;
+    ggl_kernels_pick(&k, ggl_cpu_isa());
+    const int n_rows = ROWS * (1 + (int)ck_next(6)), tokens = 1 + (int)ck_next(ck_next(2) ? 20 : 50), given = tokens + 3;
+    const int64_t bytes = ggl_act_q8_bytes(d.n), stride = bytes + 64 * (int64_t)ck_next(3), y_stride = n_rows + (int64_t)ck_next(3);
+    uint8_t *rows = ck_bytes((uint64_t)(n_rows * d.row_bytes), 0);
+    for (int r = 0; r < n_rows; r++) memcpy(rows + r * d.row_bytes, d.rows + ck_next((uint32_t)d.n_rows) * d.row_bytes, (size_t)(d.n / 32 * 17));
+    int8_t *x = ck_bytes((uint64_t)(given * stride), 0);
+    int32_t *index = ck_bytes((uint64_t)tokens * 4, 0);
+    const float *v = ck_random(d.n * given);
+    for (int t = 0; t < given; t++) ggl_act_q8_ref(v + t * d.n, d.n, x + t * stride);
+    for (int t = 0; t < tokens; t++) index[t] = (int32_t)ck_next((uint32_t)given);
+    const struct ggl_act_q8 inputs = {x, d.n, stride, 0, ck_next(2) ? index : NULL, tokens};
+    float *y = ck_f32(y_stride * tokens), *want = ck_f32(n_rows);
+    uint8_t *panels = ck_bytes((uint64_t)(n_rows / ROWS * ggl_panel_bytes(GGL_PANEL_X8, d.n)), 0);
+    ((ggl_mxfp4_mul_fn *)kernel)(&k, rows, d.row_bytes, d.n, n_rows, &inputs, y, y_stride, panels);
+    for (int t = 0; t < tokens; t++) {
+        ggl_mxfp4_rows_ref(rows, d.row_bytes, d.n, n_rows, x + (inputs.index ? index[t] : t) * stride, want);
+        for (int r = 0; r < n_rows; r++) ck_same("y", t * 96 + r, y[t * y_stride + r], want[r]);
+        for (int64_t r = n_rows; r < y_stride; r++)
+            if (!isnan(y[t * y_stride + r])) ck_fail("wrote beyond row %d", n_rows);
+    }
+}
+
 static void every_kernel(void **state)
 {
     (void)state;
@@ -138,9 +165,25 @@ static void twice_the_scale(const uint8_t *rows, int64_t row_bytes, int64_t n, u
     memcpy(panel + 4, &s, 4);
 }
 
+static void forgets_the_index(const struct ggl_kernels *k, const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows,
+                              const struct ggl_act_q8 *x, float *y, int64_t y_stride, uint8_t *panels)
+{
+    struct ggl_act_q8 plain = *x;
+    plain.index = NULL;
+    ggl_mxfp4_mul_ref(k, rows, row_bytes, n, n_rows, &plain, y, y_stride, panels);
+}
+
+static void first_panel_for_all(const struct ggl_kernels *k, const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows,
+                                const struct ggl_act_q8 *x, float *y, int64_t y_stride, uint8_t *panels)
+{
+    for (int r = 0; r < n_rows; r += ROWS) ggl_mxfp4_mul_ref(k, rows, row_bytes, n, ROWS, x, y + r, y_stride, panels);
+}
+
 static void broken_ones_are_caught(void **state)
 {
     (void)state;
+    ck_must_fail("index", check_mxfp4_mul, (ck_kernel *)forgets_the_index);
+    ck_must_fail("panels", check_mxfp4_mul, (ck_kernel *)first_panel_for_all);
     ck_must_fail("nibbles", check_mxfp4_rows, (ck_kernel *)swaps_nibbles);
     ck_must_fail("last block", check_mxfp4_rows, (ck_kernel *)skips_last_block);
     ck_must_fail("nan", check_mxfp4_rows, (ck_kernel *)last_row_is_nan);
@@ -149,7 +192,7 @@ static void broken_ones_are_caught(void **state)
 
 /* ---- benchmark: gate rows of one expert of the smaller model, which fit in the second-level cache */
 
-enum { BENCH_IN = 4096, BENCH_ROWS = 192, BENCH_ROW_BYTES = BENCH_IN / 32 * 17 };
+enum { BENCH_IN = 4096, BENCH_ROWS = 192, BENCH_TOKENS = 48, BENCH_ROW_BYTES = BENCH_IN / 32 * 17 };
 static uint8_t bench_rows[BENCH_ROWS * BENCH_ROW_BYTES + 64], *bench_panel;
 static int8_t *bench_x;
 
@@ -165,11 +208,22 @@ static void bench_mxfp4_expand(ck_kernel *kernel, int64_t n)
         ((ggl_mxfp4_expand_fn *)kernel)(bench_rows + r * BENCH_ROW_BYTES, BENCH_ROW_BYTES, n, bench_panel);
 }
 
+/* GB/s count the rows once, not once a token. */
+static void bench_mxfp4_mul(ck_kernel *kernel, int64_t n)
+{
+    static float y[BENCH_TOKENS * BENCH_ROWS];
+    struct ggl_kernels k;
+    ggl_kernels_pick(&k, ggl_cpu_isa());
+    const struct ggl_act_q8 x = {bench_x, n, 0, 0, NULL, BENCH_TOKENS};
+    for (int r = 0; r < BENCH_ROWS; r += 64)
+        ((ggl_mxfp4_mul_fn *)kernel)(&k, bench_rows + r * BENCH_ROW_BYTES, BENCH_ROW_BYTES, n, 64, &x, y + r, BENCH_ROWS, bench_panel);
+}
+
 static void bench(void)
 {
     float *x = calloc(BENCH_IN, 4);
     bench_x = aligned_alloc(64, (size_t)ggl_act_q8_bytes(BENCH_IN));
-    bench_panel = aligned_alloc(64, BENCH_IN / 32 * 576);
+    bench_panel = aligned_alloc(64, 4 * BENCH_IN / 32 * 576);
     memset(bench_rows, 0x7b, sizeof(bench_rows)); /* untouched, all pages would be the one page of zeros */
     if (x && bench_x && bench_panel) {
         ggl_act_q8_ref(x, BENCH_IN, bench_x);

@@ -8,6 +8,9 @@
  *     score = 0; for each pair of dimensions (a, b): score = (score + q_b k_b) + q_a k_a
  *     weights = exp(score * scale - max) as BF16, 0 below 2^-126; sum = sum * shrink + (weights added up as in vec.h)
  *     acc = acc * shrink; for each pair of rows (a, b): acc = (acc + w_b v_b) + w_a v_a
+ * AMX, which is the exception, adds the same products in steps (math/steps.h):
+ *     score = 0; for each 32 dimensions: score = score + (sum of the even products + sum of the odd ones)
+ *     acc = acc * shrink; for each 32 rows: acc = acc + (sum of the even rows' products + sum of the odd ones')
  */
 #ifndef GGL_KERNEL_ATTENTION_BF16_H
 #define GGL_KERNEL_ATTENTION_BF16_H
@@ -28,5 +31,8 @@ typedef void ggl_attention_pack_fn(const struct ggl_row_format *f, const uint8_t
 /* q [n_head][n_dim] */
 typedef void ggl_attention_tile_bf16_fn(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys,
                                         const uint16_t *values, int n);
+
+/* What AMX computes, in plain C: no level's, but a twin to compare with, and for n_dim that its tiles do not fit. */
+ggl_attention_tile_bf16_fn ggl_attention_tile_steps_ref;
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernels/math/math.h"
+#include "kernels/math/steps.h"
 #include "quant/quant.h"
 
 enum { TILE = GGL_ATTENTION_TILE, GROUP = 16, MAX_DIM = 4096 };
@@ -69,5 +70,43 @@ void ggl_attention_tile_bf16_ref(struct ggl_attention_state *s, const uint16_t *
             }
             acc[d] = a;
         }
+    }
+}
+
+/* ---- the order of AMX */
+
+static float score_in_steps(const uint16_t *q, const uint16_t *keys, int n_dim, int row)
+{
+    const uint16_t *k = keys + (int64_t)(row / GROUP) * n_dim * GROUP + row % GROUP * 2;
+    float score = 0;
+    for (int d = 0; d < n_dim; d += GGL_STEP) {
+        float a[GGL_STEP], b[GGL_STEP];
+        int n = n_dim - d < GGL_STEP ? n_dim - d : GGL_STEP;
+        for (int i = 0; i < n; i++) a[i] = ggl_bf16_to_f32(q[d + i]), b[i] = ggl_bf16_to_f32(k[(d + i) / 2 * 2 * GROUP + i % 2]);
+        score = ggl_add_step(score, a, b, n);
+    }
+    return score;
+}
+
+/* acc and dimension d of n rows under their weights, those that make n even being zero. */
+static float add_rows(float acc, const float *weight, const uint16_t *values, int n_dim, int d, int n)
+{
+    for (int i = 0; i < n; i += GGL_STEP) {
+        float v[GGL_STEP];
+        int rows = (n - i < GGL_STEP ? n - i + 1 : GGL_STEP) / 2 * 2;
+        for (int j = 0; j < rows; j++) v[j] = ggl_bf16_to_f32(values[((int64_t)((i + j) / 2) * n_dim + d) * 2 + j % 2]);
+        acc = ggl_add_step(acc, weight + i, v, rows);
+    }
+    return acc;
+}
+
+void ggl_attention_tile_steps_ref(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
+                                  int n)
+{
+    for (int h = 0; h < s->n_head; h++) {
+        float score[TILE], weight[TILE], *acc = s->acc + (int64_t)h * s->n_dim;
+        for (int i = 0; i < n; i++) score[i] = score_in_steps(q + (int64_t)h * s->n_dim, keys, s->n_dim, i) * s->scale;
+        float shrink = soften(s, h, score, n, weight);
+        for (int d = 0; d < s->n_dim; d++) acc[d] = add_rows(acc[d] * shrink, weight, values, s->n_dim, d, n);
     }
 }

@@ -141,34 +141,6 @@ INLINE void score_block(const float *q, const uint16_t *keys, int n_dim, float s
             _mm512_storeu_ps(score[h] + row + j * GROUP, _mm512_mul_ps(acc[h][j], _mm512_set1_ps(scale)));
 }
 
-/* To the nearest even, of a finite number. */
-INLINE __m512 round_bf16(__m512 x)
-{
-    __m512i v = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(v, 16), _mm512_set1_epi32(1));
-    v = _mm512_add_epi32(v, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
-}
-
-/* As in ref.c; weights that BF16 holds, as floats. */
-static float soften(struct ggl_attention_state *s, int head, const float *score, int n, float *weight)
-{
-    const __m512 normal = _mm512_set1_ps(0x1p-126f);
-    __m512 x[GGL_TILE_VECTORS], lanes = _mm512_setzero_ps();
-    __mmask16 used[GGL_TILE_VECTORS];
-    float max = ggl_load_scores(score, n, s->max[head], x, used);
-    float shrink = max != s->max[head] ? ggl_expf(s->max[head] - max) : 1.0f;
-    for (int g = 0; g < GGL_TILE_VECTORS; g++) {
-        __m512 p = ggl_exp16(_mm512_sub_ps(x[g], _mm512_set1_ps(max)));
-        p = _mm512_maskz_mov_ps(used[g] & (__mmask16)~_mm512_cmp_ps_mask(p, normal, _CMP_LT_OQ), p);
-        p = round_bf16(p);
-        _mm512_storeu_ps(weight + g * GROUP, p);
-        lanes = _mm512_add_ps(lanes, p);
-    }
-    s->max[head] = max;
-    s->sum[head] = s->sum[head] * shrink + ggl_add_lanes16(lanes);
-    return shrink;
-}
-
 INLINE void sum_block(float *acc, int n_dim, const uint16_t *values, int n, const float (*weight)[TILE], const float *shrink, const int heads)
 {
     __m512 a[HEADS][VECTORS];
@@ -188,7 +160,7 @@ INLINE void run_heads(struct ggl_attention_state *s, int head, const float *q, c
     int row = 0;
     for (; n - row > GROUP; row += VECTORS * GROUP) score_block(q, keys, s->n_dim, s->scale, row, heads, VECTORS, score);
     if (row < n) score_block(q, keys, s->n_dim, s->scale, row, heads, 1, score);
-    for (int i = 0; i < heads; i++) shrink[i] = soften(s, head + i, score[i], n, weight[i]);
+    for (int i = 0; i < heads; i++) shrink[i] = ggl_soften(s, head + i, score[i], n, weight[i]);
     for (int d = 0; d < s->n_dim; d += VECTORS * GROUP)
         sum_block(acc + d, s->n_dim, values + 2 * d, n, (const float (*)[TILE])weight, shrink, heads);
 }

@@ -8,11 +8,18 @@
  * reads, and the pick always takes both from one (tests/kernels/fp8.c).  The plain form, which NEON and AVX-512 have,
  * too: byte 16 l + 8 p + 2 r + i is row 4 l + r and input 2 p + i of the four.
  *
- * Every result is, whatever the level, the number of tokens or threads:
+ * Every result is, whatever the number of tokens or threads, and at every level but AMX:
  *     sum = 0; for each tile of 128 inputs:
  *         s0 = s1 = 0; for each group of four inputs (a, b, c, d):
  *             s0 = (s0 + w_b x_b) + w_a x_a; s1 = (s1 + w_d x_d) + w_c x_c
  *         sum = sum + (s0 + s1) * scale
+ * AMX adds in an order of its own, whatever the number of tokens or threads:
+ *     sum = 0; for each tile of 128 inputs:
+ *         s = 0; for each step of 32 inputs of it:
+ *             even = odd = 0; for each pair of inputs (a, b): even = even + w_a x_a; odd = odd + w_b x_b
+ *             s = s + (even + odd)
+ *         sum = sum + s * scale
+ * where a number that is denormal counts as zero, be it an input or a result.
  * Products of E4M3 and BF16 are exact in float, so fused and separate rounding agree.  A row with a code that is no
  * number has no results that are numbers.
  */
@@ -48,5 +55,8 @@ typedef void ggl_fp8_pack_fn(const uint8_t *rows, int64_t row_bytes, int n_rows,
  * in y: a row of more inputs may be cut into panels of whole tiles. */
 typedef void ggl_fp8_mul_fn(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                             int64_t y_stride, int n_rows, bool more);
+
+/* What AMX computes, in plain C, from plain panels: no level's, but a twin to compare with. */
+ggl_fp8_mul_fn ggl_fp8_mul_steps_ref;
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernels/fp8/flags.h"
+#include "kernels/math/steps.h"
 #include "quant/quant.h"
 
 void ggl_act_bf16_ref(const float *x, int64_t n, uint16_t *out)
@@ -58,4 +59,33 @@ void ggl_fp8_mul_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t
 {
     for (int r = 0; r < n_rows; r += GGL_FP8_ROWS, panel += ggl_fp8_panel_bytes(n))
         mul_panel(panel, n, x, x_stride, n_tokens, y + r, y_stride, n_rows - r < GGL_FP8_ROWS ? n_rows - r : GGL_FP8_ROWS, more);
+}
+
+/* ---- the order of AMX */
+
+static float dot_in_steps(const uint8_t *panel, int64_t n, int row, const uint16_t *x, float sum)
+{
+    for (int64_t tile = 0; tile * GGL_FP8_TILE < n; tile++) {
+        float s = 0, scale;
+        int64_t end = (tile + 1) * GGL_FP8_TILE < n ? (tile + 1) * GGL_FP8_TILE : n;
+        for (int64_t i = tile * GGL_FP8_TILE; i < end; i += GGL_STEP) {
+            float w[GGL_STEP], v[GGL_STEP];
+            int inputs = end - i < GGL_STEP ? (int)(end - i) : GGL_STEP;
+            for (int j = 0; j < inputs; j++) w[j] = weight(panel, i + j, row), v[j] = ggl_bf16_to_f32(x[i + j]);
+            s = ggl_add_step(s, w, v, inputs);
+        }
+        memcpy(&scale, panel + n * GGL_FP8_ROWS + 4 * tile, 4);
+        sum = ggl_flush(ggl_flush(sum) + ggl_flush(s * ggl_flush(scale)));
+    }
+    return sum;
+}
+
+void ggl_fp8_mul_steps_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
+                           int64_t y_stride, int n_rows, bool more)
+{
+    for (int r = 0; r < n_rows; r++) {
+        const uint8_t *mine = panel + r / GGL_FP8_ROWS * ggl_fp8_panel_bytes(n);
+        for (int64_t t = 0; t < n_tokens; t++)
+            y[t * y_stride + r] = dot_in_steps(mine, n, r % GGL_FP8_ROWS, x + t * x_stride, more ? y[t * y_stride + r] : 0);
+    }
 }

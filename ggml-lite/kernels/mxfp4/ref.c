@@ -53,3 +53,12 @@ void ggl_mxfp4_expand_ref(const uint8_t *rows, int64_t row_bytes, int64_t n, uin
         panel += 64 + ROWS * BLOCK;
     }
 }
+
+void ggl_mxfp4_mul_ref(const struct ggl_kernels *k, const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows,
+                       const struct ggl_act_q8 *x, float *y, int64_t y_stride, uint8_t *panels)
+{
+    const struct ggl_panel_format format = {GGL_PANEL_X8, GGL_MXFP4_BIAS, NULL};
+    for (int r = 0; r < n_rows; r += ROWS)
+        k->mxfp4_expand(rows + r * row_bytes, row_bytes, n, panels + r / ROWS * ggl_panel_bytes(GGL_PANEL_X8, n));
+    k->panel_mul(&format, panels, n, x, y, y_stride, n_rows);
+}

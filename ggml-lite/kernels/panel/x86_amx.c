@@ -1,0 +1,77 @@
+/*
+ * AMX (x86_amx_strips.h).  Panels are decoded a part at a time; what few tokens there are go to AVX-512, which has the same bits.
+ */
+#include "kernels/kernels.h"
+
+#include "kernels/panel/x86_amx_strips.h"
+
+enum { LEAST = 5 }; /* fewer tokens go to AVX-512 */
+
+AMX_INLINE __m512 load_scales(const enum ggl_panel_kind kind, const uint8_t *block)
+{
+    if (kind == GGL_PANEL_X8) return _mm512_loadu_ps((const float *)(const void *)block);
+    if (kind != GGL_PANEL_I4) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)block));
+    __m256i e4m3 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)block));
+    return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(e4m3, 7), _mm256_set1_epi16((short)0xbf80)));
+}
+
+/* One panel's blocks: signed codes, and scales. */
+AMX_INLINE void decode(const struct ggl_panel_format *f, const enum ggl_panel_kind kind, const uint8_t *panel, int n_blocks,
+                   int8_t codes[AMX_BLOCKS][AMX_BLOCK * AMX_ROWS], float scales[AMX_BLOCKS][AMX_ROWS])
+{
+    const bool has_table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4;
+    const __m512i bias = _mm512_set1_epi8((char)f->bias), low = _mm512_set1_epi8(15);
+    const __m512i table = has_table ? _mm512_sub_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)f->table)), bias)
+                                    : _mm512_setzero_si512();
+    for (int b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
+        const uint8_t *from = panel + ggl_panel_scale_bytes(kind);
+        _mm512_store_ps(scales[b], load_scales(kind, panel));
+        for (int j = 0; j < (has_table ? 4 : 8); j++) {
+            __m512i v = _mm512_loadu_si512(from + 64 * j);
+            if (has_table) {
+                _mm512_store_si512(codes[b] + 64 * j, _mm512_shuffle_epi8(table, _mm512_and_si512(v, low)));
+                _mm512_store_si512(codes[b] + 64 * (j + 4), _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(v, 4), low)));
+            } else {
+                _mm512_store_si512(codes[b] + 64 * j, _mm512_sub_epi8(v, bias));
+            }
+        }
+    }
+}
+
+static void decode_panel(const struct ggl_panel_format *f, const uint8_t *panel, int n_blocks, struct amx_weights *w, int p)
+{
+    switch (f->kind) {
+    case GGL_PANEL_Q8: decode(f, GGL_PANEL_Q8, panel, n_blocks, w->codes[p], w->scales[p]); break;
+    case GGL_PANEL_X8: decode(f, GGL_PANEL_X8, panel, n_blocks, w->codes[p], w->scales[p]); break;
+    case GGL_PANEL_I4: decode(f, GGL_PANEL_I4, panel, n_blocks, w->codes[p], w->scales[p]); break;
+    default: decode(f, GGL_PANEL_T4, panel, n_blocks, w->codes[p], w->scales[p]); break;
+    }
+}
+
+static void mul_part(const struct ggl_panel_format *f, const uint8_t *panel, int64_t stride, int n_blocks,
+                     const struct ggl_act_q8 *x, float *y, int64_t y_stride, int n_rows)
+{
+    struct amx_weights w;
+    for (int r = 0; r < n_rows; r += AMX_ROWS) decode_panel(f, panel + r / AMX_ROWS * stride, n_blocks, &w, r / AMX_ROWS);
+    amx_mul_part(&w, n_blocks, x, y, y_stride, n_rows, NULL, 0);
+}
+
+void ggl_panel_mul_amx(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                       int64_t y_stride, int n_rows)
+{
+    if (x->n_tokens < LEAST) {
+        ggl_panel_mul_avx512fetch(f, panel, n, x, y, y_stride, n_rows);
+        return;
+    }
+    const int64_t stride = ggl_panel_bytes(f->kind, n);
+    x86_amx_begin(AMX_BLOCK, AMX_BLOCK);
+    for (int r = 0; r < n_rows; r += AMX_PANELS * AMX_ROWS, panel += AMX_PANELS * stride) {
+        for (int64_t i = 0; i < n; i += AMX_PART) {
+            struct ggl_act_q8 part = *x;
+            part.begin += i;
+            mul_part(f, panel + ggl_panel_bytes(f->kind, i), stride, (int)((n - i < AMX_PART ? n - i : AMX_PART) / AMX_BLOCK), &part, y + r,
+                     y_stride, n_rows - r < AMX_PANELS * AMX_ROWS ? n_rows - r : AMX_PANELS * AMX_ROWS);
+        }
+    }
+    x86_amx_end();
+}

@@ -1,0 +1,190 @@
+/*
+ * AMX: strips of 16 tokens times panels, of which AMX_PART inputs of AMX_PANELS lie decoded in the first-level cache, as
+ * signed bytes in the order of tiles: four neighbouring inputs of 16 rows are a row.  16 tokens by 16 rows by a block of 32
+ * inputs are one instruction, exact as every integer dot product; what is left to the vector units are the scales.
+ *
+ * The 16 sums of a strip and a panel stay in registers.  All their products come first, then all scales: the two units do
+ * not work side by side, and each change from one to the other costs some fifty cycles.
+ */
+#ifndef GGL_KERNEL_PANEL_X86_AMX_STRIPS_H
+#define GGL_KERNEL_PANEL_X86_AMX_STRIPS_H
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "kernels/act_q8/act_q8.h"
+#include "kernels/x86_amx.h"
+
+enum { AMX_ROWS = 16, AMX_BLOCK = 32, AMX_STRIP = 16, AMX_PANELS = 4, AMX_PART = 256, AMX_BLOCKS = AMX_PART / AMX_BLOCK };
+
+/* AMX_PART inputs of some panels, and of some tokens. */
+struct amx_weights {
+    _Alignas(64) int8_t codes[AMX_PANELS][AMX_BLOCKS][AMX_BLOCK * AMX_ROWS];
+    _Alignas(64) float scales[AMX_PANELS][AMX_BLOCKS][AMX_ROWS];
+};
+
+struct amx_strip {
+    _Alignas(64) int8_t copy[AMX_STRIP][AMX_PART];
+    _Alignas(64) float scales[AMX_STRIP][AMX_STRIP]; /* blocks by tokens; room for a transposition */
+    const int8_t *codes;
+    int64_t stride;
+};
+
+/* What is fetched meanwhile: a few lines a strip and panel, since many at once would have to wait for each other. */
+struct amx_ahead {
+    const uint8_t *at;
+    int lines;
+};
+
+#define AMX_INLINE static inline __attribute__((always_inline))
+
+/* ---- strips */
+
+/* Rows of 16 scales -> columns. */
+static inline void amx_transpose(float to[AMX_STRIP][AMX_STRIP], const float *const from[AMX_STRIP], __mmask16 m)
+{
+    __m512 a[16], b[16];
+    for (int i = 0; i < 16; i++) a[i] = _mm512_maskz_loadu_ps(m, from[i]);
+    for (int i = 0; i < 16; i += 2) {
+        b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        for (int j = 0; j < 2; j++) {
+            __m512d x = _mm512_castps_pd(b[i + j]), z = _mm512_castps_pd(b[i + j + 2]);
+            a[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, z));
+            a[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, z));
+        }
+    }
+    for (int j = 0; j < 4; j++) { /* a[4 g + j]: columns j, 4 + j, 8 + j, 12 + j of rows 4 g .. 4 g + 3 */
+        __m512 x0 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0x88), x1 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0xdd);
+        __m512 z0 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0x88), z1 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0xdd);
+        _mm512_store_ps(to[j], _mm512_shuffle_f32x4(x0, z0, 0x88));
+        _mm512_store_ps(to[8 + j], _mm512_shuffle_f32x4(x0, z0, 0xdd));
+        _mm512_store_ps(to[4 + j], _mm512_shuffle_f32x4(x1, z1, 0x88));
+        _mm512_store_ps(to[12 + j], _mm512_shuffle_f32x4(x1, z1, 0xdd));
+    }
+}
+
+/* `count` tokens from t on; those that are missing repeat the first. */
+static inline void amx_load_strip(struct amx_strip *s, const struct ggl_act_q8 *x, int64_t t, int count, int n_blocks)
+{
+    const float *scales[AMX_STRIP];
+    for (int i = 0; i < AMX_STRIP; i++) {
+        struct ggl_act_q8_row row = ggl_act_q8_row(x, t + (i < count ? i : 0));
+        scales[i] = row.scales;
+        if (i == 0) s->codes = row.codes;
+        if (x->index || count < AMX_STRIP) memcpy(s->copy[i], row.codes, (size_t)(n_blocks * AMX_BLOCK));
+    }
+    s->stride = x->stride;
+    if (x->index || count < AMX_STRIP) s->codes = s->copy[0], s->stride = AMX_PART;
+    amx_transpose(s->scales, scales, (__mmask16)((1u << n_blocks) - 1));
+}
+
+/* ---- products */
+
+/* Tiles: 0 .. 3 products, 4 tokens, 5 weights. */
+#define AMX_MULTIPLY(c)                                                                                                    \
+    do {                                                                                                               \
+        _tile_loadd(4, s->codes + (b + c) * AMX_BLOCK, (size_t)s->stride);                                                 \
+        _tile_loadd(5, codes[b + c], 64);                                                                              \
+        _tile_zero(c);                                                                                                 \
+        _tile_dpbssd(c, 4, 5);                                                                                         \
+    } while (0)
+
+/* The products of n_blocks blocks. */
+AMX_INLINE void amx_multiply(const int8_t codes[AMX_BLOCKS][AMX_BLOCK * AMX_ROWS], const struct amx_strip *s, int n_blocks, int32_t products[AMX_BLOCKS][AMX_STRIP][AMX_ROWS])
+{
+    int b = 0;
+    for (; b + 4 <= n_blocks; b += 4) {
+        AMX_MULTIPLY(0);
+        AMX_MULTIPLY(1);
+        AMX_MULTIPLY(2);
+        AMX_MULTIPLY(3);
+        _tile_stored(0, products[b], 64);
+        _tile_stored(1, products[b + 1], 64);
+        _tile_stored(2, products[b + 2], 64);
+        _tile_stored(3, products[b + 3], 64);
+    }
+    for (; b < n_blocks; b++) {
+        AMX_MULTIPLY(0);
+        _tile_stored(0, products[b], 64);
+    }
+}
+
+AMX_INLINE void amx_add_scaled(const int32_t products[AMX_STRIP][AMX_ROWS], const float *w_scales, const float *x_scales, __m512 sum[AMX_STRIP])
+{
+    const __m512 w = _mm512_load_ps(w_scales);
+#pragma GCC unroll 16
+    for (int t = 0; t < AMX_STRIP; t++) {
+        __m512 scale = _mm512_mul_ps(w, _mm512_set1_ps(x_scales[t]));
+        __m512 p = _mm512_cvtepi32_ps(_mm512_load_si512(products[t]));
+        sum[t] = _mm512_add_ps(sum[t], _mm512_mul_ps(p, scale));
+    }
+}
+
+/* One panel's part and one strip, whose sums go on from those in y with `more`. */
+static __attribute__((noinline)) void amx_run(const int8_t codes[AMX_BLOCKS][AMX_BLOCK * AMX_ROWS], const float scales[AMX_BLOCKS][AMX_ROWS], const struct amx_strip *s, int n_blocks,
+                float *y, int64_t y_stride, __mmask16 rows, bool more)
+{
+    _Alignas(64) int32_t products[AMX_BLOCKS][AMX_STRIP][AMX_ROWS];
+    const __mmask16 old = more ? rows : 0;
+    __m512 sum[AMX_STRIP];
+    amx_multiply(codes, s, n_blocks, products);
+#pragma GCC unroll 16
+    for (int t = 0; t < AMX_STRIP; t++) sum[t] = _mm512_maskz_loadu_ps(old, y + t * y_stride);
+    for (int b = 0; b < n_blocks; b++) amx_add_scaled(products[b], scales[b], s->scales[b], sum);
+#pragma GCC unroll 16
+    for (int t = 0; t < AMX_STRIP; t++) _mm512_mask_storeu_ps(y + t * y_stride, rows, sum[t]);
+}
+
+static inline void amx_run_panels(const struct amx_weights *w, const struct amx_strip *s, int n_blocks, float *y, int64_t y_stride,
+                                  int n_rows, bool more, struct amx_ahead *ahead)
+{
+    for (int r = 0; r < n_rows; r += AMX_ROWS) {
+        for (int i = 0; i < ahead->lines; i++, ahead->at += 64) _mm_prefetch((const char *)ahead->at, _MM_HINT_T1);
+        amx_run(w->codes[r / AMX_ROWS], w->scales[r / AMX_ROWS], s, n_blocks, y + r, y_stride,
+                (__mmask16)(n_rows - r < AMX_ROWS ? (1u << (n_rows - r)) - 1 : 0xffff), more);
+    }
+}
+
+/* A strip that lacks tokens, in memory of its own. */
+static inline void amx_run_rest(const struct amx_weights *w, const struct amx_strip *s, int n_blocks, float *y, int64_t y_stride,
+                                int n_rows, bool more, struct amx_ahead *ahead, int count)
+{
+    float all[AMX_STRIP][AMX_PANELS * AMX_ROWS];
+    for (int t = 0; t < AMX_STRIP && more; t++) memcpy(all[t], y + (t < count ? t : 0) * y_stride, (size_t)n_rows * 4);
+    amx_run_panels(w, s, n_blocks, all[0], AMX_PANELS * AMX_ROWS, n_rows, more, ahead);
+    for (int t = 0; t < count; t++) memcpy(y + t * y_stride, all[t], (size_t)n_rows * 4);
+}
+
+/* Tell the processor of so many bytes of a strip's rows. */
+AMX_INLINE void amx_fetch_strip(const struct ggl_act_q8 *x, int64_t t, int64_t bytes)
+{
+    for (int64_t end = t + AMX_STRIP < x->n_tokens ? t + AMX_STRIP : x->n_tokens; t < end; t++) {
+        const struct ggl_act_q8_row row = ggl_act_q8_row(x, t);
+        for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)row.codes + i, _MM_HINT_T0);
+        _mm_prefetch((const char *)row.scales, _MM_HINT_T0);
+    }
+}
+
+/* y of n_rows rows and all tokens: what n_blocks blocks from x->begin on add to it.  Meanwhile `bytes` from `next` on are
+ * fetched. */
+static inline void amx_mul_part(const struct amx_weights *w, int n_blocks, const struct ggl_act_q8 *x, float *y, int64_t y_stride,
+                                int n_rows, const uint8_t *next, int64_t bytes)
+{
+    struct amx_strip s;
+    const int64_t runs = (x->n_tokens + AMX_STRIP - 1) / AMX_STRIP * ((n_rows + AMX_ROWS - 1) / AMX_ROWS);
+    struct amx_ahead ahead = {next, (int)((bytes / 64 + runs - 1) / runs)};
+    for (int64_t t = 0; t < x->n_tokens; t += AMX_STRIP, y += AMX_STRIP * y_stride) {
+        int count = (int)(x->n_tokens - t < AMX_STRIP ? x->n_tokens - t : AMX_STRIP);
+        amx_load_strip(&s, x, t, count, n_blocks);
+        amx_fetch_strip(x, t + AMX_STRIP, n_blocks * AMX_BLOCK);
+        __asm__ volatile("" ::: "memory"); /* tiles are loaded from what has been written */
+        if (count == AMX_STRIP) amx_run_panels(w, &s, n_blocks, y, y_stride, n_rows, x->begin > 0, &ahead);
+        else amx_run_rest(w, &s, n_blocks, y, y_stride, n_rows, x->begin > 0, &ahead, count);
+    }
+}
+
+#endif
