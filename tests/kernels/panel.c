@@ -170,8 +170,7 @@ static float expected(const struct kind *k, int64_t n, const int8_t *x, int64_t 
             dot += (k->format.table ? k->format.table[code] - k->format.bias : code - k->format.bias) * x[begin + 32 * b + i];
         }
         memcpy(&scale, x + width + 4 * (begin / 32 + b), 4);
-        float s = m.scale[row][b] * scale, p = (float)dot * s;
-        y = y + p;
+        y = fmaf((float)dot * scale, m.scale[row][b], y);
     }
     return y;
 }

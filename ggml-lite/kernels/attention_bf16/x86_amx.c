@@ -132,7 +132,9 @@ void ggl_attention_tile_bf16_amx(struct ggl_attention_state *s, const uint16_t *
         ggl_attention_tile_steps_ref(s, q, keys, values, n);
         return;
     }
-    x86_amx_begin(2 * STEP, STEP);
+    struct x86_amx_config config = x86_amx_config(2 * STEP);
+    config.row_bytes[6] = STEP, config.rows[7] = STEP / 4; /* half a step */
+    x86_amx_begin(&config);
     for (int h = 0; h < s->n_head; h += STRIP, q += STRIP * (int64_t)s->n_dim) {
         const struct strip strip = {s->acc + (int64_t)h * s->n_dim, q, STRIP};
         if (s->n_head - h >= STRIP) run_strip(s, h, &strip, keys, values, n);

@@ -234,9 +234,10 @@ static __attribute__((noinline)) void mul_many(const uint8_t *panel, int64_t n, 
                                                float *y, int64_t y_stride, int n_rows, bool more)
 {
     const struct tables t = load_tables();
+    const struct x86_amx_config config = x86_amx_config(2 * STEP);
     const int64_t bytes = ggl_fp8_panel_bytes(n);
     struct weights w;
-    x86_amx_begin(2 * STEP, 2 * STEP);
+    x86_amx_begin(&config);
     for (int r = 0; r < n_rows; r += PANELS * ROWS, panel += PANELS * bytes) {
         int rows = n_rows - r < PANELS * ROWS ? n_rows - r : PANELS * ROWS;
         for (int64_t i = 0; i < n; i += PART) {

@@ -21,8 +21,8 @@ static void sixteen_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, cons
                 d[r] = vdotq_s32(vdotq_s32(vdupq_n_s32(0), w.val[0], low), w.val[1], high);
             }
             int32x4_t dot = vpaddq_s32(vpaddq_s32(d[0], d[1]), vpaddq_s32(d[2], d[3]));
-            float32x4_t s = vmulq_n_f32(ggl_mxfp4_half_scales(block, row_bytes), scales[b]);
-            sum[q] = vaddq_f32(sum[q], vmulq_f32(vcvtq_f32_s32(dot), s));
+            float32x4_t p = vmulq_n_f32(vcvtq_f32_s32(dot), scales[b]);
+            sum[q] = vfmaq_f32(sum[q], p, ggl_mxfp4_half_scales(block, row_bytes));
         }
     }
     for (int q = 0; q < QUADS; q++) vst1q_f32(y + 4 * q, sum[q]);

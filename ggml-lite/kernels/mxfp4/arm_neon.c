@@ -31,8 +31,8 @@ static void sixteen_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, cons
             int16x8_t d[4];
             for (int r = 0; r < 4; r++) d[r] = multiply(ggl_mxfp4_unpack(block + r * row_bytes, table), codes);
             int32x4_t dot = vpaddlq_s16(vpaddq_s16(vpaddq_s16(d[0], d[1]), vpaddq_s16(d[2], d[3])));
-            float32x4_t s = vmulq_n_f32(ggl_mxfp4_half_scales(block, row_bytes), scales[b]);
-            sum[q] = vaddq_f32(sum[q], vmulq_f32(vcvtq_f32_s32(dot), s));
+            float32x4_t p = vmulq_n_f32(vcvtq_f32_s32(dot), scales[b]);
+            sum[q] = vfmaq_f32(sum[q], p, ggl_mxfp4_half_scales(block, row_bytes));
         }
     }
     for (int q = 0; q < QUADS; q++) vst1q_f32(y + 4 * q, sum[q]);

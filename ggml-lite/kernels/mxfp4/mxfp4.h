@@ -1,7 +1,8 @@
 /*
  * Rows of MXFP4 in file order (17-byte blocks) times 8-bit activations: the routed experts, which are never repacked.
  *
- * Results are those of panel.h, bit for bit: an integer dot product a block, scaled and summed in block order.
+ * Results are those of panel.h, bit for bit: an integer dot product a block, scaled and summed in block order.  A weight's
+ * scale is a power of two, so that its product is exact, fused or not (a denormal one aside, below 2^-126).
  */
 #ifndef GGL_KERNEL_MXFP4_H
 #define GGL_KERNEL_MXFP4_H

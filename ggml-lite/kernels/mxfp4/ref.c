@@ -1,7 +1,7 @@
 #include "kernels/kernels.h"
 
+#include <math.h>
 #include <string.h>
-
 
 enum { ROWS = 16, BLOCK = 32, BLOCK_BYTES = 17 };
 
@@ -32,9 +32,8 @@ void ggl_mxfp4_rows_ref(const uint8_t *rows, int64_t row_bytes, int64_t n, int n
             const uint8_t *block = rows + r * row_bytes + b * BLOCK_BYTES;
             int32_t dot = 0;
             for (int i = 0; i < BLOCK; i++) dot += weight(block, i) * x[b * BLOCK + i];
-            float s = half_scale(block[0]) * scales[b];
-            float p = (float)dot * s;
-            sum = sum + p;
+            float p = (float)dot * scales[b];
+            sum = fmaf(p, half_scale(block[0]), sum);
         }
         y[r] = sum;
     }

@@ -53,7 +53,7 @@ void ggl_mxfp4_mul_amx(const struct ggl_kernels *k, const uint8_t *rows, int64_t
                        const struct ggl_act_q8 *x, float *y, int64_t y_stride, uint8_t *panels)
 {
     (void)k, (void)panels;
-    x86_amx_begin(BLOCK, BLOCK);
+    amx_begin_strips();
     for (int r = 0; r < n_rows; r += AMX_PANELS * ROWS) {
         int left = n_rows - r;
         mul_panels(rows + r * row_bytes, row_bytes, n, left < AMX_PANELS * ROWS ? left : AMX_PANELS * ROWS, x, y + r, y_stride);

@@ -122,8 +122,8 @@ static void eight_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const 
         }
         __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
         dot = _mm256_add_epi32(dot, _mm256_mullo_epi32(_mm256_set1_epi32(sums[b]), minus_bias));
-        __m256 s = _mm256_mul_ps(half_scales(e[b & 1]), _mm256_set1_ps(scales[b]));
-        sum = _mm256_add_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(dot), s));
+        __m256 p = _mm256_mul_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(scales[b]));
+        sum = _mm256_fmadd_ps(p, half_scales(e[b & 1]), sum);
         next_block(&h);
     }
     _mm256_storeu_ps(y, sum);

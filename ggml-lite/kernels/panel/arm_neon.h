@@ -47,10 +47,10 @@ GGL_PANEL_INLINE float32x4_t ggl_panel_scales(const enum ggl_panel_kind kind, co
     return vcvt_f32_f16(vreinterpret_f16_s16(vand_s16(vshl_n_s16(e4m3, 7), vdup_n_s16((int16_t)0xbf80))));
 }
 
-/* The panel's sum after a block: the integer product times the product of both scales. */
+/* The panel's sum after a block: the integer product times both scales, the panel's fused with the sum. */
 GGL_PANEL_INLINE float32x4_t ggl_panel_add(float32x4_t sum, int32x4_t dot, float32x4_t scale, float token_scale)
 {
-    return vaddq_f32(sum, vmulq_f32(vcvtq_f32_s32(dot), vmulq_n_f32(scale, token_scale)));
+    return vfmaq_f32(sum, vmulq_n_f32(vcvtq_f32_s32(dot), token_scale), scale);
 }
 
 #endif

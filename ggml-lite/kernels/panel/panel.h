@@ -10,8 +10,8 @@
  *                   a nibble is an index of the table
  *
  * Every result is, whatever the level, the number of tokens or threads:
- *     y = 0; for each block b in order: y = y + (float)(integer dot product of block b) * (scale_w[b] * scale_x[b])
- * with each operation rounded on its own, so all levels give the same bits.  What else there is to multiply I4's y with
+ *     y = 0; for each block b in order: y = fma((float)(integer dot product of block b) * scale_x[b], scale_w[b], y)
+ * with each product rounded, and the last one and the sum only together, so all levels give the same bits.  What else there is to multiply I4's y with
  * is the caller's affair.
  *
  * Weights without their bias lie in -128 .. 127, codes of X8 in 0 .. 32 and activations in -127 .. 127: more would not

@@ -1,5 +1,6 @@
 #include "kernels/kernels.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "quant/quant.h"
@@ -40,9 +41,8 @@ static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int6
                 const uint8_t *block = panel + b * block_bytes;
                 int32_t dot = 0;
                 for (int i = 0; i < GGL_PANEL_BLOCK; i++) dot += weight_at(f, block, r, i) * a.codes[b * GGL_PANEL_BLOCK + i];
-                float s = scale_at(f, block, r) * a.scales[b];
-                float p = (float)dot * s;
-                sum = sum + p;
+                float p = (float)dot * a.scales[b];
+                sum = fmaf(p, scale_at(f, block, r), sum);
             }
             y[t * y_stride + r] = sum;
         }

@@ -64,7 +64,7 @@ void ggl_panel_mul_amx(const struct ggl_panel_format *f, const uint8_t *panel, i
         return;
     }
     const int64_t stride = ggl_panel_bytes(f->kind, n);
-    x86_amx_begin(AMX_BLOCK, AMX_BLOCK);
+    amx_begin_strips();
     for (int r = 0; r < n_rows; r += AMX_PANELS * AMX_ROWS, panel += AMX_PANELS * stride) {
         for (int64_t i = 0; i < n; i += AMX_PART) {
             struct ggl_act_q8 part = *x;

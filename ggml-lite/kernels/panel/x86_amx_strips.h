@@ -16,7 +16,7 @@
 #include "kernels/act_q8/act_q8.h"
 #include "kernels/x86_amx.h"
 
-enum { AMX_ROWS = 16, AMX_BLOCK = 32, AMX_STRIP = 16, AMX_PANELS = 4, AMX_PART = 256, AMX_BLOCKS = AMX_PART / AMX_BLOCK };
+enum { AMX_ROWS = 16, AMX_BLOCK = 32, AMX_STRIP = 16, AMX_SHORT = 8, AMX_PANELS = 4, AMX_PART = 256, AMX_BLOCKS = AMX_PART / AMX_BLOCK };
 
 /* AMX_PART inputs of some panels, and of some tokens. */
 struct amx_weights {
@@ -29,6 +29,7 @@ struct amx_strip {
     _Alignas(64) float scales[AMX_STRIP][AMX_STRIP]; /* blocks by tokens; room for a transposition */
     const int8_t *codes;
     int64_t stride;
+    int count; /* tokens that are there */
 };
 
 /* What is fetched meanwhile: a few lines a strip and panel, since many at once would have to wait for each other. */
@@ -77,6 +78,7 @@ static inline void amx_load_strip(struct amx_strip *s, const struct ggl_act_q8 *
         if (i == 0) s->codes = row.codes;
         if (x->index || count < AMX_STRIP) memcpy(s->copy[i], row.codes, (size_t)(n_blocks * AMX_BLOCK));
     }
+    s->count = count;
     s->stride = x->stride;
     if (x->index || count < AMX_STRIP) s->codes = s->copy[0], s->stride = AMX_PART;
     amx_transpose(s->scales, scales, (__mmask16)((1u << n_blocks) - 1));
@@ -84,79 +86,105 @@ static inline void amx_load_strip(struct amx_strip *s, const struct ggl_act_q8 *
 
 /* ---- products */
 
-/* Tiles: 0 .. 3 products, 4 tokens, 5 weights. */
-#define AMX_MULTIPLY(c)                                                                                                    \
+/* Tiles: 0 .. 3 products, 4 tokens, 5 weights; of a short strip 7 products and 6 tokens. */
+static inline void amx_begin_strips(void)
+{
+    struct x86_amx_config config = x86_amx_config(AMX_BLOCK);
+    config.rows[6] = config.rows[7] = AMX_SHORT, config.row_bytes[7] = 64;
+    x86_amx_begin(&config);
+}
+
+#define AMX_MULTIPLY(product, tokens, block)                                                                           \
     do {                                                                                                               \
-        _tile_loadd(4, s->codes + (b + c) * AMX_BLOCK, (size_t)s->stride);                                                 \
-        _tile_loadd(5, codes[b + c], 64);                                                                              \
-        _tile_zero(c);                                                                                                 \
-        _tile_dpbssd(c, 4, 5);                                                                                         \
+        _tile_loadd(tokens, s->codes + (block) * AMX_BLOCK, (size_t)s->stride);                                        \
+        _tile_loadd(5, codes[block], 64);                                                                              \
+        _tile_zero(product);                                                                                           \
+        _tile_dpbssd(product, tokens, 5);                                                                              \
     } while (0)
 
 /* The products of n_blocks blocks. */
-AMX_INLINE void amx_multiply(const int8_t codes[AMX_BLOCKS][AMX_BLOCK * AMX_ROWS], const struct amx_strip *s, int n_blocks, int32_t products[AMX_BLOCKS][AMX_STRIP][AMX_ROWS])
+AMX_INLINE void amx_multiply(const int8_t codes[AMX_BLOCKS][AMX_BLOCK * AMX_ROWS], const struct amx_strip *s, int n_blocks,
+                             int32_t products[AMX_BLOCKS][AMX_STRIP][AMX_ROWS])
 {
     int b = 0;
     for (; b + 4 <= n_blocks; b += 4) {
-        AMX_MULTIPLY(0);
-        AMX_MULTIPLY(1);
-        AMX_MULTIPLY(2);
-        AMX_MULTIPLY(3);
+        AMX_MULTIPLY(0, 4, b);
+        AMX_MULTIPLY(1, 4, b + 1);
+        AMX_MULTIPLY(2, 4, b + 2);
+        AMX_MULTIPLY(3, 4, b + 3);
         _tile_stored(0, products[b], 64);
         _tile_stored(1, products[b + 1], 64);
         _tile_stored(2, products[b + 2], 64);
         _tile_stored(3, products[b + 3], 64);
     }
     for (; b < n_blocks; b++) {
-        AMX_MULTIPLY(0);
+        AMX_MULTIPLY(0, 4, b);
         _tile_stored(0, products[b], 64);
     }
 }
 
-AMX_INLINE void amx_add_scaled(const int32_t products[AMX_STRIP][AMX_ROWS], const float *w_scales, const float *x_scales, __m512 sum[AMX_STRIP])
+/* Of AMX_SHORT tokens. */
+AMX_INLINE void amx_multiply_short(const int8_t codes[AMX_BLOCKS][AMX_BLOCK * AMX_ROWS], const struct amx_strip *s, int n_blocks,
+                                   int32_t products[AMX_BLOCKS][AMX_STRIP][AMX_ROWS])
 {
-    const __m512 w = _mm512_load_ps(w_scales);
-#pragma GCC unroll 16
-    for (int t = 0; t < AMX_STRIP; t++) {
-        __m512 scale = _mm512_mul_ps(w, _mm512_set1_ps(x_scales[t]));
-        __m512 p = _mm512_cvtepi32_ps(_mm512_load_si512(products[t]));
-        sum[t] = _mm512_add_ps(sum[t], _mm512_mul_ps(p, scale));
+    for (int b = 0; b < n_blocks; b++) {
+        AMX_MULTIPLY(7, 6, b);
+        _tile_stored(7, products[b], 64);
     }
 }
 
-/* One panel's part and one strip, whose sums go on from those in y with `more`. */
-static __attribute__((noinline)) void amx_run(const int8_t codes[AMX_BLOCKS][AMX_BLOCK * AMX_ROWS], const float scales[AMX_BLOCKS][AMX_ROWS], const struct amx_strip *s, int n_blocks,
-                float *y, int64_t y_stride, __mmask16 rows, bool more)
+AMX_INLINE void amx_add_scaled(const int32_t products[AMX_STRIP][AMX_ROWS], const float *w_scales, const float *x_scales,
+                               const int tokens, __m512 sum[AMX_STRIP])
+{
+    const __m512 w = _mm512_load_ps(w_scales);
+#pragma GCC unroll 16
+    for (int t = 0; t < tokens; t++) {
+        __m512 p = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(products[t])), _mm512_set1_ps(x_scales[t]));
+        sum[t] = _mm512_fmadd_ps(p, w, sum[t]);
+    }
+}
+
+/* One panel's part and one strip of `tokens`, AMX_STRIP or AMX_SHORT, of which the first `count` are there; their sums go on
+ * from those in y with `more`. */
+AMX_INLINE void amx_run(const int8_t codes[AMX_BLOCKS][AMX_BLOCK * AMX_ROWS], const float scales[AMX_BLOCKS][AMX_ROWS],
+                        const struct amx_strip *s, int n_blocks, float *y, int64_t y_stride, __mmask16 rows, bool more,
+                        const int tokens, const int count)
 {
     _Alignas(64) int32_t products[AMX_BLOCKS][AMX_STRIP][AMX_ROWS];
     const __mmask16 old = more ? rows : 0;
     __m512 sum[AMX_STRIP];
-    amx_multiply(codes, s, n_blocks, products);
+    if (tokens == AMX_STRIP) amx_multiply(codes, s, n_blocks, products);
+    else amx_multiply_short(codes, s, n_blocks, products);
+    const float *from = y;
 #pragma GCC unroll 16
-    for (int t = 0; t < AMX_STRIP; t++) sum[t] = _mm512_maskz_loadu_ps(old, y + t * y_stride);
-    for (int b = 0; b < n_blocks; b++) amx_add_scaled(products[b], scales[b], s->scales[b], sum);
+    for (int t = 0; t < tokens; t++, from += y_stride) sum[t] = _mm512_maskz_loadu_ps(t < count ? old : 0, from);
+    __asm__ volatile("" : "+r"(y), "+r"(y_stride)); /* or the compiler would keep 16 addresses */
+    for (int b = 0; b < n_blocks; b++) amx_add_scaled(products[b], scales[b], s->scales[b], tokens, sum);
 #pragma GCC unroll 16
-    for (int t = 0; t < AMX_STRIP; t++) _mm512_mask_storeu_ps(y + t * y_stride, rows, sum[t]);
+    for (int t = 0; t < tokens; t++, y += y_stride) _mm512_mask_storeu_ps(y, t < count ? rows : 0, sum[t]);
 }
+
+#define AMX_RUN(name, tokens, count)                                                                                   \
+    static __attribute__((noinline)) void name(const struct amx_weights *w, int p, const struct amx_strip *s, int n_blocks, \
+                                               float *y, int64_t y_stride, __mmask16 rows, bool more)                  \
+    {                                                                                                                  \
+        amx_run(w->codes[p], w->scales[p], s, n_blocks, y, y_stride, rows, more, tokens, count);                       \
+    }
+AMX_RUN(amx_run_whole, AMX_STRIP, AMX_STRIP)
+AMX_RUN(amx_run_part, AMX_STRIP, s->count)
+AMX_RUN(amx_run_short, AMX_SHORT, s->count)
+#undef AMX_RUN
 
 static inline void amx_run_panels(const struct amx_weights *w, const struct amx_strip *s, int n_blocks, float *y, int64_t y_stride,
                                   int n_rows, bool more, struct amx_ahead *ahead)
 {
     for (int r = 0; r < n_rows; r += AMX_ROWS) {
+        const __mmask16 rows = (__mmask16)(n_rows - r < AMX_ROWS ? (1u << (n_rows - r)) - 1 : 0xffff);
         for (int i = 0; i < ahead->lines; i++, ahead->at += 64) _mm_prefetch((const char *)ahead->at, _MM_HINT_T1);
-        amx_run(w->codes[r / AMX_ROWS], w->scales[r / AMX_ROWS], s, n_blocks, y + r, y_stride,
-                (__mmask16)(n_rows - r < AMX_ROWS ? (1u << (n_rows - r)) - 1 : 0xffff), more);
+        if (s->count == AMX_STRIP) amx_run_whole(w, r / AMX_ROWS, s, n_blocks, y + r, y_stride, rows, more);
+        else if (s->count > AMX_SHORT) amx_run_part(w, r / AMX_ROWS, s, n_blocks, y + r, y_stride, rows, more);
+        else amx_run_short(w, r / AMX_ROWS, s, n_blocks, y + r, y_stride, rows, more);
     }
-}
-
-/* A strip that lacks tokens, in memory of its own. */
-static inline void amx_run_rest(const struct amx_weights *w, const struct amx_strip *s, int n_blocks, float *y, int64_t y_stride,
-                                int n_rows, bool more, struct amx_ahead *ahead, int count)
-{
-    float all[AMX_STRIP][AMX_PANELS * AMX_ROWS];
-    for (int t = 0; t < AMX_STRIP && more; t++) memcpy(all[t], y + (t < count ? t : 0) * y_stride, (size_t)n_rows * 4);
-    amx_run_panels(w, s, n_blocks, all[0], AMX_PANELS * AMX_ROWS, n_rows, more, ahead);
-    for (int t = 0; t < count; t++) memcpy(y + t * y_stride, all[t], (size_t)n_rows * 4);
 }
 
 /* Tell the processor of so many bytes of a strip's rows. */
@@ -182,8 +210,7 @@ static inline void amx_mul_part(const struct amx_weights *w, int n_blocks, const
         amx_load_strip(&s, x, t, count, n_blocks);
         amx_fetch_strip(x, t + AMX_STRIP, n_blocks * AMX_BLOCK);
         __asm__ volatile("" ::: "memory"); /* tiles are loaded from what has been written */
-        if (count == AMX_STRIP) amx_run_panels(w, &s, n_blocks, y, y_stride, n_rows, x->begin > 0, &ahead);
-        else amx_run_rest(w, &s, n_blocks, y, y_stride, n_rows, x->begin > 0, &ahead, count);
+        amx_run_panels(w, &s, n_blocks, y, y_stride, n_rows, x->begin > 0, &ahead);
     }
 }
 

@@ -87,8 +87,8 @@ static inline __attribute__((always_inline)) void any_tokens(const struct ggl_pa
                 for (int t = 0; t < n; t++) dot[t] = _mm256_sub_epi32(dot[t], _mm256_set1_epi32(f->bias * x[t].sums[b]));
             }
             for (int t = 0; t < n; t++) {
-                __m256 s = _mm256_mul_ps(scale, _mm256_set1_ps(x[t].scales[b]));
-                sum[t][half] = _mm256_add_ps(sum[t][half], _mm256_mul_ps(_mm256_cvtepi32_ps(dot[t]), s));
+                __m256 p = _mm256_mul_ps(_mm256_cvtepi32_ps(dot[t]), _mm256_set1_ps(x[t].scales[b]));
+                sum[t][half] = _mm256_fmadd_ps(p, scale, sum[t][half]);
             }
         }
         panel += ggl_panel_block_bytes(kind);
@@ -126,8 +126,8 @@ static inline __attribute__((always_inline)) void one_token(const struct ggl_pan
         }
         for (int half = 0; half < 2; half++) {
             __m256 dot = _mm256_cvtepi32_ps(_mm256_add_epi32(low[half], high[half]));
-            __m256 s = _mm256_mul_ps(load_scales(kind, panel, half), _mm256_set1_ps(x[0].scales[b]));
-            sum[half] = _mm256_add_ps(sum[half], _mm256_mul_ps(dot, s));
+            __m256 p = _mm256_mul_ps(dot, _mm256_set1_ps(x[0].scales[b]));
+            sum[half] = _mm256_fmadd_ps(p, load_scales(kind, panel, half), sum[half]);
         }
     }
 }

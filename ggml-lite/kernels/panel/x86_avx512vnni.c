@@ -68,8 +68,8 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
         }
         for (int t = 0; t < n; t++) {
             if (n <= 2) dot[t] = _mm512_add_epi32(dot[t], dot2[t]);
-            __m512 s = _mm512_mul_ps(scale, _mm512_set1_ps(x[t].scales[b]));
-            sum[t] = _mm512_add_ps(sum[t], _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), s));
+            __m512 p = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), _mm512_set1_ps(x[t].scales[b]));
+            sum[t] = _mm512_fmadd_ps(p, scale, sum[t]);
         }
         panel += ggl_panel_block_bytes(kind);
     }
@@ -160,7 +160,7 @@ static inline __attribute__((always_inline)) void run_wide(const struct ggl_pane
         for (int t = 0; t < WIDE_TOKENS; t++) {
             __m512 a = _mm512_set1_ps(x[t].scales[b]);
             for (int p = 0; p < WIDE_PANELS; p++)
-                sum[t][p] = _mm512_add_ps(sum[t][p], _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t][p]), _mm512_mul_ps(scale[p], a)));
+                sum[t][p] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[t][p]), a), scale[p], sum[t][p]);
         }
     }
     for (int t = 0; t < WIDE_TOKENS; t++)
