@@ -55,6 +55,11 @@ bool ggl_encode(enum ggl_type type, const float *x, void *blocks, int64_t n)
     return ggl_encode_row_at(0, type, x, NULL, blocks, n);
 }
 
+bool ggl_encode_uses_weights(enum ggl_type type)
+{
+    return (uint32_t)type < GGL_TYPE_GGUF_END && rows[type].encode;
+}
+
 bool ggl_encode_needs_weights(enum ggl_type type)
 {
     return (uint32_t)type < GGL_TYPE_GGUF_END && rows[type].needs_weights;
