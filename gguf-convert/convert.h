@@ -107,6 +107,20 @@ enum ggl_status emit_step(const struct plan *p, uint64_t i, const struct step *s
                           emit_sink *sink, void *user, struct ggl_error *err);
 enum ggl_status emit_stopped(struct ggl_error *err); /* CANCELLED when a signal came */
 
+/* pieces.c: pieces 0 .. n - 1, made by the threads of a team, piece i in slot i % n_slots; and handed on in order, one at a
+ * time, each by the thread that comes to it.  Of as many pieces as there are slots, none is made again before it was
+ * handed on. */
+struct ggl_team;
+struct pieces {
+    int64_t n;
+    int n_slots;
+    void (*make)(void *user, int64_t piece, int ith);
+    enum ggl_status (*hand_on)(void *user, int64_t piece, struct ggl_error *err); /* an error ends it all */
+    void *user;
+};
+#define PIECES_A_THREAD 3 /* slots, so that none waits for the slowest */
+enum ggl_status pieces_run(struct ggl_team *team, const struct pieces *p, struct ggl_error *err);
+
 /* int4.c: quantising with `threads` threads (0: one a physical core). */
 enum ggl_status int4_new(int64_t threads, const struct imatrix *imatrix, struct int4_encoder **out, struct ggl_error *err); /* also on error to be freed */
 void int4_free(struct int4_encoder *e);
@@ -121,7 +135,7 @@ struct int4_stats {
 bool int4_compare_row(const struct ggl_tensor *t, int64_t row, const float *x, struct int4_stats *stats);
 
 /* encode.c: rows of any type to blocks of another, with `threads` threads. */
-#define ENCODE_SHARE_BYTES (256u << 10) /* of blocks, for a thread at a time */
+#define ENCODE_PIECE_BYTES (128u << 10) /* of blocks */
 enum ggl_status rows_new(int64_t threads, const struct imatrix *imatrix, struct row_encoder **out, struct ggl_error *err); /* also on error to be freed */
 void rows_free(struct row_encoder *e);
 enum ggl_status rows_emit(struct row_encoder *e, const struct step *step, enum ggl_type type, emit_sink *sink, void *user,

@@ -2,9 +2,11 @@
  * Rows of one type to blocks of another, through float.  Rows are independent of each other, so the result does not
  * depend on the number of threads; only some rows of the output are in memory at a time.
  */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include "ggml-lite/cpu.h"
 #include "ggml-lite/threads.h"
 #include "gguf-convert/convert.h"
 
@@ -15,11 +17,16 @@ struct row_encoder {
     float *ones;
     const struct ggl_tensor *source;
     enum ggl_type type;
+    uint64_t isa; /* of this processor; never changes a result */
     uint64_t row_bytes;
-    uint8_t *blocks; /* of rows first .. first + n - 1 of the step */
-    float *rows;     /* one a thread */
-    bool *spoilt;    /* one a thread: it has met a number that is not finite */
-    int64_t first, n;
+    int64_t base;         /* the step's first row in the source */
+    int64_t n_rows;       /* of a piece; the last one may have fewer */
+    uint8_t *blocks;      /* of the pieces that are in memory */
+    float *rows;          /* one a thread */
+    bool *spoilt;         /* one a slot: a number is not finite */
+    struct pieces pieces; /* of the step */
+    emit_sink *sink;
+    void *user;
 };
 
 enum ggl_status rows_new(int64_t threads, const struct imatrix *imatrix, struct row_encoder **out, struct ggl_error *err)
@@ -28,6 +35,7 @@ enum ggl_status rows_new(int64_t threads, const struct imatrix *imatrix, struct 
     *out = e;
     if (!e) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "encoder");
     e->imatrix = imatrix;
+    e->isa = ggl_cpu_isa();
     return ggl_team_new((int)threads, &e->team, err);
 }
 
@@ -61,7 +69,10 @@ const float *rows_weights(const struct imatrix *imatrix, const struct ggl_tensor
 int64_t rows_first_not_finite(const float *x, int64_t n)
 {
     int64_t i = 0;
-    while (i < n && isfinite(x[i])) i++;
+    unsigned any = 0; /* most rows have none: no need to stop at each */
+    for (int64_t k = 0; k < n; k++) any |= (unsigned)!(fabsf(x[k]) <= FLT_MAX);
+    if (!any) return n;
+    while (isfinite(x[i])) i++;
     return i;
 }
 
@@ -71,16 +82,13 @@ enum ggl_status rows_not_finite(const struct ggl_tensor *t, int64_t row, const f
                     "a finite number", "%s: row %" PRId64 ", element %" PRId64, t->name, row, i);
 }
 
-static enum ggl_status prepare(struct row_encoder *e, const struct ggl_tensor *t, enum ggl_type type, int64_t most,
-                               struct ggl_error *err)
+static enum ggl_status prepare(struct row_encoder *e, const struct ggl_tensor *t, struct ggl_error *err)
 {
-    size_t threads = (size_t)ggl_team_size(e->team);
+    const size_t threads = (size_t)ggl_team_size(e->team), slots = (size_t)e->pieces.n_slots;
     free_buffers(e);
-    e->source = t;
-    e->type = type;
-    e->blocks = malloc((size_t)most * (size_t)e->row_bytes);
+    e->blocks = malloc(slots * (size_t)e->n_rows * (size_t)e->row_bytes);
     e->rows = calloc(threads, (size_t)t->ne[0] * sizeof(float));
-    e->spoilt = calloc(threads, sizeof(*e->spoilt));
+    e->spoilt = calloc(slots, sizeof(*e->spoilt));
     e->ones = malloc((size_t)t->ne[0] * sizeof(float));
     for (int64_t i = 0; e->ones && i < t->ne[0]; i++) e->ones[i] = 1;
     if (e->blocks && e->rows && e->spoilt && e->ones) return GGL_OK;
@@ -92,48 +100,72 @@ static bool decode(const struct row_encoder *e, int64_t row, float *x)
     return ggl_tensor_decode_row(e->source, 0, row, x);
 }
 
-static void encode_share(void *arg, int ith, int nth)
+static int64_t end_of(const struct row_encoder *e, int64_t piece)
 {
-    struct row_encoder *e = arg;
-    const int64_t n = e->source->ne[0];
-    float *x = e->rows + ith * n;
-    for (int64_t i = e->n * ith / nth; i < e->n * (ith + 1) / nth; i++) {
-        bool good = decode(e, e->first + i, x) && rows_first_not_finite(x, n) == n;
-        good = good && ggl_encode_row(e->type, x, e->weights, e->blocks + (uint64_t)i * e->row_bytes, n);
-        e->spoilt[ith] = e->spoilt[ith] || !good;
-    }
+    int64_t end = (piece + 1) * e->n_rows;
+    return end < e->source->ne[1] ? end : e->source->ne[1];
 }
 
-static enum ggl_status check_finite(const struct row_encoder *e, int64_t base, struct ggl_error *err)
+static uint8_t *blocks_of(const struct row_encoder *e, int64_t piece)
+{
+    return e->blocks + (uint64_t)(piece % e->pieces.n_slots * e->n_rows) * e->row_bytes;
+}
+
+static void encode_piece(void *user, int64_t piece, int ith)
+{
+    struct row_encoder *e = user;
+    const int64_t n = e->source->ne[0];
+    float *x = e->rows + ith * n;
+    uint8_t *blocks = blocks_of(e, piece);
+    bool good = true;
+    for (int64_t row = piece * e->n_rows; row < end_of(e, piece) && good; row++, blocks += e->row_bytes) {
+        good = decode(e, row, x) && rows_first_not_finite(x, n) == n;
+        good = good && ggl_encode_row_at(e->isa, e->type, x, e->weights, blocks, n);
+    }
+    e->spoilt[piece % e->pieces.n_slots] = !good;
+}
+
+/* What is wrong with a spoilt piece. */
+static enum ggl_status blame(const struct row_encoder *e, int64_t piece, struct ggl_error *err)
 {
     const int64_t n = e->source->ne[0];
-    bool any = false;
-    for (int i = 0; i < ggl_team_size(e->team); i++) any = any || e->spoilt[i];
-    if (!any) return GGL_OK;
-    for (int64_t row = e->first; row < e->first + e->n; row++) {
-        int64_t i = decode(e, row, e->rows) ? rows_first_not_finite(e->rows, n) : n;
-        if (i < n) return rows_not_finite(e->source, base + row, e->rows, i, err);
+    float *x = malloc((size_t)n * sizeof(*x)); /* the threads' are in use */
+    if (!x) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: a row", e->source->name);
+    enum ggl_status s = GGL_OK;
+    for (int64_t row = piece * e->n_rows; row < end_of(e, piece) && !s; row++) {
+        int64_t i = decode(e, row, x) ? rows_first_not_finite(x, n) : n;
+        if (i < n) s = rows_not_finite(e->source, e->base + row, x, i, err);
     }
-    return ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no encoder", e->source->name);
+    free(x);
+    return s ? s : ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no encoder", e->source->name);
+}
+
+static enum ggl_status hand_on(void *user, int64_t piece, struct ggl_error *err)
+{
+    struct row_encoder *e = user;
+    enum ggl_status s = emit_stopped(err);
+    if (s) return s;
+    if (e->spoilt[piece % e->pieces.n_slots]) return blame(e, piece, err);
+    return e->sink(e->user, blocks_of(e, piece), (size_t)(end_of(e, piece) - piece * e->n_rows) * (size_t)e->row_bytes, err);
 }
 
 enum ggl_status rows_emit(struct row_encoder *e, const struct step *step, enum ggl_type type, emit_sink *sink, void *user,
                           struct ggl_error *err)
 {
     const struct ggl_tensor *t = &step->view;
-    const int64_t rows = t->ne[1], base = step->slice * step->n_rows + step->row;
     if (!ggl_row_bytes(type, t->ne[0], &e->row_bytes)) {
         return ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: broken blocks", t->name);
     }
-    int64_t most = ggl_team_size(e->team) * (e->row_bytes < ENCODE_SHARE_BYTES ? (int64_t)(ENCODE_SHARE_BYTES / e->row_bytes) : 1);
-    enum ggl_status s = prepare(e, t, type, most < rows ? most : rows, err);
+    e->source = t;
+    e->type = type;
+    e->base = step->slice * step->n_rows + step->row;
+    e->n_rows = e->row_bytes < ENCODE_PIECE_BYTES ? (int64_t)(ENCODE_PIECE_BYTES / e->row_bytes) : 1;
+    if (e->n_rows > t->ne[1]) e->n_rows = t->ne[1];
+    e->pieces = (struct pieces){.n = (t->ne[1] + e->n_rows - 1) / e->n_rows, .n_slots = PIECES_A_THREAD * ggl_team_size(e->team),
+                                .make = encode_piece, .hand_on = hand_on, .user = e};
+    e->sink = sink;
+    e->user = user;
+    enum ggl_status s = prepare(e, t, err);
     e->weights = s ? NULL : rows_weights(e->imatrix, t, step->slice, type, e->ones);
-    for (e->first = 0; e->first < rows && !s; e->first += e->n) {
-        e->n = rows - e->first < most ? rows - e->first : most;
-        if ((s = emit_stopped(err))) break;
-        s = ggl_team_run(e->team, encode_share, e, err);
-        if (!s) s = check_finite(e, base, err);
-        if (!s) s = sink(user, e->blocks, (size_t)e->n * (size_t)e->row_bytes, err);
-    }
-    return s;
+    return s ? s : pieces_run(e->team, &e->pieces, err);
 }

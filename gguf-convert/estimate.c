@@ -21,10 +21,11 @@ static uint64_t item_memory(const struct plan *p, uint64_t i, uint64_t threads)
     step_view(item, 0, &s);
     uint64_t bytes = 2 * (s.view.slice_bytes + s.view.scale_slice_bytes);
     if (item->kind > ITEM_INT4) return 0; /* counted with the codes */
-    if (item->kind == ITEM_INT4) return bytes + rows * (uint64_t)t->ne[0] / 32 + rows * 4 + threads * (uint64_t)t->ne[0] * 5;
+    if (item->kind == ITEM_INT4)
+        return bytes + rows * (uint64_t)t->ne[0] / 32 + rows * 4 + threads * (uint64_t)t->ne[0] * (PIECES_A_THREAD + 4);
     if (item->kind != ITEM_ENCODE) return bytes;
-    const uint64_t row = ggl_gguf_tensor(p->out, i)->row_bytes, share = row < ENCODE_SHARE_BYTES ? ENCODE_SHARE_BYTES : row;
-    return bytes + threads * (share + (uint64_t)t->ne[0] * 8);
+    const uint64_t row = ggl_gguf_tensor(p->out, i)->row_bytes, piece = row < ENCODE_PIECE_BYTES ? ENCODE_PIECE_BYTES : row;
+    return bytes + threads * (PIECES_A_THREAD * piece + (uint64_t)t->ne[0] * 8);
 }
 
 uint64_t estimate_memory(const struct plan *p, int64_t threads)

@@ -10,7 +10,7 @@
 #include "ggml-lite/threads.h"
 #include "gguf-convert/convert.h"
 
-#define SHARE_BYTES (32u << 10) /* of codes, for a thread at a time: about two milliseconds of work */
+#define PIECE_BYTES (32u << 10) /* of codes: about two milliseconds of work */
 #define GROUP 32
 
 struct int4_encoder {
@@ -20,10 +20,13 @@ struct int4_encoder {
     const struct step *step;         /* its rows that are in memory */
     uint8_t *scales;
     float *row_scales;
-    uint8_t *codes; /* of rows first .. first + n - 1 */
-    float *rows;    /* one a thread */
-    int64_t first, n;
-    bool *spoilt; /* one a thread: it has met a number that is not finite */
+    int64_t n_rows;  /* of a piece; the last one may have fewer */
+    uint8_t *codes;  /* of the pieces that are in memory */
+    float *rows;     /* one a thread */
+    bool *spoilt;    /* one a slot: a number is not finite */
+    struct pieces pieces; /* of the step */
+    emit_sink *sink;
+    void *user;
 };
 
 enum ggl_status int4_new(int64_t threads, const struct imatrix *imatrix, struct int4_encoder **out, struct ggl_error *err)
@@ -57,63 +60,86 @@ void int4_free(struct int4_encoder *e)
 
 /* ---- encoding */
 
-static enum ggl_status prepare(struct int4_encoder *e, const struct ggl_tensor *t, int64_t most, struct ggl_error *err)
+static enum ggl_status prepare(struct int4_encoder *e, const struct ggl_tensor *t, struct ggl_error *err)
 {
-    size_t n = (size_t)t->ne[0], rows = (size_t)t->ne[1], threads = (size_t)ggl_team_size(e->team);
+    const size_t n = (size_t)t->ne[0], rows = (size_t)t->ne[1], threads = (size_t)ggl_team_size(e->team);
+    const size_t slots = PIECES_A_THREAD * threads, piece = n / 2 < PIECE_BYTES ? PIECE_BYTES / (n / 2) : 1;
     free_buffers(e);
     e->source = t;
+    e->n_rows = (int64_t)(piece < rows ? piece : rows);
     e->scales = malloc(rows * (n / GROUP));
     e->row_scales = malloc(rows * sizeof(float));
-    e->codes = malloc((size_t)most * (n / 2));
+    e->codes = malloc(slots * (size_t)e->n_rows * (n / 2));
     e->rows = calloc(threads, n * sizeof(float));
-    e->spoilt = calloc(threads, sizeof(*e->spoilt));
+    e->spoilt = calloc(slots, sizeof(*e->spoilt));
     if (e->scales && e->row_scales && e->codes && e->rows && e->spoilt) return GGL_OK;
     return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: INT4 scales and buffers", t->name);
 }
 
-static void encode_share(void *arg, int ith, int nth)
+static int64_t end_of(const struct int4_encoder *e, int64_t piece)
 {
-    struct int4_encoder *e = arg;
-    const int64_t n = e->source->ne[0];
-    float *x = e->rows + ith * n;
-    const float *weights = e->imatrix ? imatrix_find(e->imatrix, e->source->name, 0, n) : NULL;
-    for (int64_t i = e->n * ith / nth; i < e->n * (ith + 1) / nth; i++) {
-        int64_t row = e->step->row + e->first + i;
-        e->spoilt[ith] = e->spoilt[ith] || !ggl_tensor_decode_row(&e->step->view, 0, e->first + i, x) ||
-                         rows_first_not_finite(x, n) < n;
-        ggl_int4_encode_row(x, weights, e->codes + i * (n / 2), e->scales + row * (n / GROUP), &e->row_scales[row], n);
-    }
+    int64_t end = (piece + 1) * e->n_rows;
+    return end < e->step->view.ne[1] ? end : e->step->view.ne[1];
 }
 
-static enum ggl_status check_finite(const struct int4_encoder *e, struct ggl_error *err)
+static uint8_t *codes_of(const struct int4_encoder *e, int64_t piece)
+{
+    return e->codes + piece % e->pieces.n_slots * e->n_rows * (e->source->ne[0] / 2);
+}
+
+static void encode_piece(void *user, int64_t piece, int ith)
+{
+    struct int4_encoder *e = user;
+    const int64_t n = e->source->ne[0];
+    float *x = e->rows + ith * n;
+    uint8_t *codes = codes_of(e, piece);
+    const float *weights = e->imatrix ? imatrix_find(e->imatrix, e->source->name, 0, n) : NULL;
+    bool good = true;
+    for (int64_t i = piece * e->n_rows; i < end_of(e, piece) && good; i++, codes += n / 2) {
+        const int64_t row = e->step->row + i;
+        good = ggl_tensor_decode_row(&e->step->view, 0, i, x) && rows_first_not_finite(x, n) == n;
+        if (good) ggl_int4_encode_row(x, weights, codes, e->scales + row * (n / GROUP), &e->row_scales[row], n);
+    }
+    e->spoilt[piece % e->pieces.n_slots] = !good;
+}
+
+/* What is wrong with a spoilt piece. */
+static enum ggl_status blame(const struct int4_encoder *e, int64_t piece, struct ggl_error *err)
 {
     const int64_t n = e->source->ne[0];
-    bool any = false;
-    for (int i = 0; i < ggl_team_size(e->team); i++) any = any || e->spoilt[i];
-    for (int64_t row = e->first; any && row < e->first + e->n; row++) {
-        ggl_tensor_decode_row(&e->step->view, 0, row, e->rows);
-        int64_t i = rows_first_not_finite(e->rows, n);
-        if (i < n) return rows_not_finite(e->source, e->step->row + row, e->rows, i, err);
+    float *x = malloc((size_t)n * sizeof(*x)); /* the threads' are in use */
+    if (!x) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: a row", e->source->name);
+    enum ggl_status s = GGL_OK;
+    for (int64_t i = piece * e->n_rows; i < end_of(e, piece) && !s; i++) {
+        int64_t k = ggl_tensor_decode_row(&e->step->view, 0, i, x) ? rows_first_not_finite(x, n) : n;
+        if (k < n) s = rows_not_finite(e->source, e->step->row + i, x, k, err);
     }
-    return GGL_OK;
+    free(x);
+    return s ? s : ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no decoder", e->source->name);
+}
+
+static enum ggl_status hand_on(void *user, int64_t piece, struct ggl_error *err)
+{
+    struct int4_encoder *e = user;
+    enum ggl_status s = emit_stopped(err);
+    if (s) return s;
+    if (e->spoilt[piece % e->pieces.n_slots]) return blame(e, piece, err);
+    size_t bytes = (size_t)(end_of(e, piece) - piece * e->n_rows) * (size_t)(e->source->ne[0] / 2);
+    return e->sink(e->user, codes_of(e, piece), bytes, err);
 }
 
 static enum ggl_status emit_codes(struct int4_encoder *e, const struct ggl_tensor *t, const struct step *step,
                                   emit_sink *sink, void *user, struct ggl_error *err)
 {
-    const uint64_t row_bytes = (uint64_t)t->ne[0] / 2;
-    const int64_t most = ggl_team_size(e->team) * (row_bytes < SHARE_BYTES ? (int64_t)(SHARE_BYTES / row_bytes) : 1);
-    const int64_t rows = step->view.ne[1];
-    enum ggl_status s = step->row ? GGL_OK : prepare(e, t, most < t->ne[1] ? most : t->ne[1], err);
+    enum ggl_status s = step->row ? GGL_OK : prepare(e, t, err);
+    if (s) return s;
     e->step = step;
-    for (e->first = 0; e->first < rows && !s; e->first += e->n) {
-        e->n = rows - e->first < most ? rows - e->first : most;
-        if ((s = emit_stopped(err))) break;
-        s = ggl_team_run(e->team, encode_share, e, err);
-        if (!s) s = check_finite(e, err);
-        if (!s) s = sink(user, e->codes, (size_t)e->n * row_bytes, err);
-    }
-    return s;
+    e->sink = sink;
+    e->user = user;
+    e->pieces = (struct pieces){.n = (step->view.ne[1] + e->n_rows - 1) / e->n_rows,
+                                .n_slots = PIECES_A_THREAD * ggl_team_size(e->team),
+                                .make = encode_piece, .hand_on = hand_on, .user = e};
+    return pieces_run(e->team, &e->pieces, err);
 }
 
 enum ggl_status int4_emit(struct int4_encoder *e, const struct item *item, const struct step *step, emit_sink *sink,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "ggml-lite/cpu.h"
 #include "ggml-lite/threads.h"
 #include "gguf-convert/convert.h"
 
@@ -200,7 +201,8 @@ static bool same_row(const struct verifier *v, int64_t i, float *x, uint8_t *blo
         return good;
     }
     const uint8_t *is = t->data + (uint64_t)row * t->row_bytes;
-    return ggl_tensor_decode_row(t, v->step->slice, v->step->row + i, y) && ggl_encode_row(t->type, x, v->weights, blocks, n) &&
+    return ggl_tensor_decode_row(t, v->step->slice, v->step->row + i, y) &&
+           ggl_encode_row_at(ggl_cpu_isa(), t->type, x, v->weights, blocks, n) &&
            memcmp(blocks, is, (size_t)t->row_bytes) == 0 &&
            row_loss(x, y, n, ggl_type_info((uint32_t)t->type)->block_elems, row, &v->losses[i]) &&
            (!v->exact || !(v->losses[i].error > 0));

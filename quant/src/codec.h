@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "quant/quant.h"
 
 void ggl_f32_decode(const void *blocks, float *y, int64_t n);
 void ggl_f16_decode_row(const void *blocks, float *y, int64_t n);
@@ -53,19 +54,23 @@ void ggl_q6_k_encode(const float *x, void *blocks, int64_t n);
 void ggl_iq4_nl_encode(const float *x, void *blocks, int64_t n);
 void ggl_iq4_xs_encode(const float *x, void *blocks, int64_t n);
 
-/* Rows with the importance of the inputs, which is not NULL for Q4_0 to Q5_1 and IQ2_XXS. */
-void ggl_q4_0_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_q4_1_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_q5_0_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_q5_1_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_q2_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_q3_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_q4_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_q5_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_q6_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_iq2_xxs_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_iq4_nl_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
-void ggl_iq4_xs_encode_row(const float *x, const float *weights, void *blocks, int64_t n);
+/* Rows with the importance of the inputs, which is not NULL for Q4_0 to Q5_1 and IQ2_XXS; `s` searches. */
+struct ggl_searches;
+bool ggl_encode_row_with(const struct ggl_searches *s, enum ggl_type type, const float *x, const float *weights, void *blocks,
+                         int64_t n);
+typedef void ggl_row_encoder(const struct ggl_searches *s, const float *x, const float *weights, void *blocks, int64_t n);
+ggl_row_encoder ggl_q4_0_encode_row;
+ggl_row_encoder ggl_q4_1_encode_row;
+ggl_row_encoder ggl_q5_0_encode_row;
+ggl_row_encoder ggl_q5_1_encode_row;
+ggl_row_encoder ggl_q2_k_encode_row;
+ggl_row_encoder ggl_q3_k_encode_row;
+ggl_row_encoder ggl_q4_k_encode_row;
+ggl_row_encoder ggl_q5_k_encode_row;
+ggl_row_encoder ggl_q6_k_encode_row;
+ggl_row_encoder ggl_iq2_xxs_encode_row;
+ggl_row_encoder ggl_iq4_nl_encode_row;
+ggl_row_encoder ggl_iq4_xs_encode_row;
 
 /* 32 codes of 4 bits as 16 bytes of nibbles, elements 0..15 low; of 5 bits as four bytes of the highest, then nibbles. */
 void ggl_q4_put_codes(const uint8_t *codes, uint8_t *b);

@@ -133,13 +133,15 @@ static void encode_block(const struct ggl_block *block, const struct ggl_iq2_nei
     }
 }
 
-void ggl_iq2_xxs_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+void ggl_iq2_xxs_encode_row(const struct ggl_searches *s, const float *x, const float *weights, void *blocks, int64_t n)
 {
+    (void)s;
     const struct ggl_iq2_neighbours *near = ggl_iq2_xxs_neighbours();
     uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 66) {
         struct ggl_block block;
-        if (!ggl_block_begin(&block, x + i, 256, b, 66, 0, GGL_NO_FIELD)) continue;
+        float room[GGL_BLOCK_ROOM];
+        if (!ggl_block_begin(&block, room, x + i, 256, b, 66, 0, GGL_NO_FIELD)) continue;
         ggl_block_weigh(&block, weights + i, ggl_block_mean_square(&block), GROUP);
         encode_block(&block, near, b);
     }

@@ -45,81 +45,11 @@ static const float places[] = {127,  -134, -133, -132, -131, -130, -129, -128, -
                                -124, -123, -122, -121, -120, 103,  108,  113,  118,  123};
 enum { N_PLACES_XS = 16, N_PLACES_NL = 21 };
 
-/* The nearest level of v, halfway the higher one. */
-static inline float nearest_level(float v)
-{
-    float level = (float)ggl_iq4_levels[0];
-    level += v >= -115.5f ? 23.0f : 0;
-    level += v >= -93.5f ? 21.0f : 0;
-    level += v >= -74.0f ? 18.0f : 0;
-    level += v >= -57.0f ? 16.0f : 0;
-    level += v >= -42.0f ? 14.0f : 0;
-    level += v >= -28.5f ? 13.0f : 0;
-    level += v >= -16.0f ? 12.0f : 0;
-    level += v >= -4.5f ? 11.0f : 0;
-    level += v >= 7.0f ? 12.0f : 0;
-    level += v >= 19.0f ? 12.0f : 0;
-    level += v >= 31.5f ? 13.0f : 0;
-    level += v >= 45.5f ? 15.0f : 0;
-    level += v >= 61.0f ? 16.0f : 0;
-    level += v >= 79.0f ? 20.0f : 0;
-    level += v >= 101.0f ? 24.0f : 0;
-    return level;
-}
-
 static uint8_t nearest_code(float v)
 {
     uint8_t code = 0;
     for (int k = 0; k < 15; k++) code = (uint8_t)(code + (2 * v >= (float)(ggl_iq4_levels[k] + ggl_iq4_levels[k + 1])));
     return code;
-}
-
-/* Sums of w x q and w q^2 over the levels q. */
-struct fits {
-    float xq[GGL_LANES], q2[GGL_LANES];
-};
-
-static void fit(const struct ggl_lanes *restrict lanes, const float *restrict inverse, struct fits *restrict f)
-{
-    *f = (struct fits){0};
-    for (int i = 0; i < GROUP; i++) {
-        const float *x = lanes->x + GGL_LANES * i, *w = lanes->w + GGL_LANES * i;
-        for (int j = 0; j < GGL_LANES; j++) {
-            float q = nearest_level(inverse[j] * x[j]);
-            f->xq[j] += w[j] * q * x[j];
-            f->q2[j] += w[j] * q * q;
-        }
-    }
-}
-
-static void find_extremes(const struct ggl_lanes *lanes, float *extreme)
-{
-    for (int j = 0; j < GGL_LANES; j++) {
-        extreme[j] = 0;
-        for (int i = 0; i < GROUP; i++) {
-            float x = lanes->x[GGL_LANES * i + j];
-            if (fabsf(x) > fabsf(extreme[j])) extreme[j] = x;
-        }
-    }
-}
-
-static void search(const struct ggl_lanes *lanes, int n_places, float *scale)
-{
-    float extreme[GGL_LANES], best[GGL_LANES] = {0};
-    find_extremes(lanes, extreme);
-    for (int j = 0; j < GGL_LANES; j++) scale[j] = 0;
-    for (int k = 0; k < n_places; k++) {
-        float inverse[GGL_LANES];
-        struct fits f;
-        for (int j = 0; j < GGL_LANES; j++) inverse[j] = fabsf(extreme[j]) > 1e-15f ? places[k] / extreme[j] : 0;
-        fit(lanes, inverse, &f);
-        for (int j = 0; j < GGL_LANES; j++) {
-            bool better = f.q2[j] > 0 && f.xq[j] * f.xq[j] > best[j] * f.q2[j];
-            if (!better || inverse[j] == 0) continue;
-            scale[j] = f.xq[j] / f.q2[j];
-            best[j] = scale[j] * f.xq[j];
-        }
-    }
 }
 
 static void put_codes(const float *x, float d, uint8_t *b)
@@ -142,22 +72,21 @@ static void weigh_xs(struct ggl_block *block, const float *weights)
     else ggl_block_weigh_squares(block);
 }
 
-void ggl_iq4_nl_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+void ggl_iq4_nl_encode_row(const struct ggl_searches *s, const float *x, const float *weights, void *blocks, int64_t n)
 {
     uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += GROUP * GGL_LANES) {
         struct ggl_batch batch;
-        float scale[GGL_LANES] = {0};
-        int n_blocks = n - i < GROUP * GGL_LANES ? (int)(n - i) / GROUP : GGL_LANES;
-        bool any = ggl_batch_begin(&batch, x + i, n_blocks, b, 18, 0, GGL_NO_FIELD);
-        for (int k = 0; k < n_blocks; k++)
+        struct ggl_found found;
+        bool any = ggl_batch_begin(&batch, x + i, n - i, GROUP, GROUP, b, 18, 0, GGL_NO_FIELD);
+        for (int k = 0; k < batch.n_blocks; k++)
             if (batch.used[k]) weigh_nl(&batch.blocks[k], weights ? weights + i + GROUP * k : NULL);
         ggl_batch_load(&batch);
-        if (any) search(&batch.lanes, N_PLACES_NL, scale);
-        for (int k = 0; k < n_blocks; k++, b += 18) {
+        if (any) s->levels(&batch.lanes, places, N_PLACES_NL, &found);
+        for (int k = 0; k < batch.n_blocks; k++, b += 18) {
             if (!batch.used[k]) continue;
-            ggl_store_u16(b, ggl_block_half(&batch.blocks[k], scale[k]));
-            put_codes(batch.blocks[k].x, scale[k], b + 2);
+            ggl_store_u16(b, ggl_block_half(&batch.blocks[k], found.scale[k]));
+            put_codes(batch.blocks[k].x, found.scale[k], b + 2);
         }
     }
 }
@@ -181,27 +110,28 @@ static void encode_xs_block(const struct ggl_block *block, const float *scale, u
     ggl_store_u16(b + 2, (uint16_t)high);
 }
 
-void ggl_iq4_xs_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+void ggl_iq4_xs_encode_row(const struct ggl_searches *s, const float *x, const float *weights, void *blocks, int64_t n)
 {
     uint8_t *b = blocks;
-    for (int64_t i = 0; i < n; i += 256, b += 136) {
-        struct ggl_block block;
-        struct ggl_lanes lanes;
-        float scale[8];
-        if (!ggl_block_begin(&block, x + i, 256, b, 136, 0, GGL_NO_FIELD)) continue;
-        weigh_xs(&block, weights ? weights + i : NULL);
-        ggl_lanes_load_block(&lanes, &block, 0, GROUP);
-        search(&lanes, N_PLACES_XS, scale);
-        encode_xs_block(&block, scale, b);
+    for (int64_t i = 0; i < n; i += GROUP * GGL_LANES) {
+        struct ggl_batch batch;
+        struct ggl_found found;
+        bool any = ggl_batch_begin(&batch, x + i, n - i, 256, GROUP, b, 136, 0, GGL_NO_FIELD);
+        for (int k = 0; k < batch.n_blocks; k++)
+            if (batch.used[k]) weigh_xs(&batch.blocks[k], weights ? weights + i + 256 * k : NULL);
+        ggl_batch_load(&batch);
+        if (any) s->levels(&batch.lanes, places, N_PLACES_XS, &found);
+        for (int k = 0; k < batch.n_blocks; k++, b += 136)
+            if (batch.used[k]) encode_xs_block(&batch.blocks[k], found.scale + 8 * k, b);
     }
 }
 
 void ggl_iq4_nl_encode(const float *x, void *blocks, int64_t n)
 {
-    ggl_iq4_nl_encode_row(x, NULL, blocks, n);
+    ggl_iq4_nl_encode_row(&ggl_searches_c, x, NULL, blocks, n);
 }
 
 void ggl_iq4_xs_encode(const float *x, void *blocks, int64_t n)
 {
-    ggl_iq4_xs_encode_row(x, NULL, blocks, n);
+    ggl_iq4_xs_encode_row(&ggl_searches_c, x, NULL, blocks, n);
 }

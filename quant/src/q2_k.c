@@ -26,45 +26,36 @@ void ggl_q2_k_decode(const void *blocks, float *restrict y, int64_t n)
 enum { GROUP = 16, N_GROUPS = 16 };
 
 struct parts {
-    float scale[N_GROUPS], min[N_GROUPS], weight[N_GROUPS];
     uint8_t scale_code[N_GROUPS], min_code[N_GROUPS], codes[GGL_BLOCK_MAX];
     uint16_t d, dmin;
 };
 
-static void search_groups(struct ggl_block *block, const float *weights, struct parts *p)
+static void weigh(struct ggl_block *block, const float *weights)
 {
-    /* Two bits lie far from most numbers: without importances distances count, not their squares. */
-    const struct ggl_affine_search plain = {.top = 3, .n_steps = 15, .first = -0.5f, .step = 0.1f, .absolute = true};
-    const struct ggl_affine_search how = weights ? ggl_affine_weighted(3) : plain;
     if (weights) ggl_block_weigh(block, weights, ggl_block_mean_square(block), GROUP);
-    else
-        for (int i = 0; i < 256; i++) block->w[i] = fabsf(block->x[i]);
-    for (int g = 0; g < N_GROUPS; g += GGL_LANES) {
-        struct ggl_lanes lanes;
-        ggl_lanes_load_block(&lanes, block, GROUP * g, GROUP);
-        ggl_search_affine(&lanes, &how, p->scale + g, p->min + g, p->codes + GROUP * g);
-    }
-    for (int g = 0; g < N_GROUPS; g++) {
-        p->weight[g] = 0;
-        for (int i = 0; i < GROUP; i++) p->weight[g] += block->w[GROUP * g + i];
-    }
+    for (int i = 0; i < 256 && !weights; i++) block->w[i] = fabsf(block->x[i]);
 }
 
-static void quantise_scales(const struct ggl_block *block, bool weighted, struct parts *p)
+/* The block's groups are those from `first` on. */
+static void quantise_scales(const struct ggl_block *block, bool weighted, const struct ggl_found *found, int first,
+                            struct parts *p)
 {
-    const float *weight = weighted ? p->weight : NULL;
-    p->d = ggl_quantise_positive(block, p->scale, weight, N_GROUPS, 15, p->scale_code);
-    p->dmin = ggl_quantise_positive(block, p->min, weight, N_GROUPS, 15, p->min_code);
+    float sums[N_GROUPS] = {0}, *weight = weighted ? sums : NULL;
+    for (int i = 0; i < 256 && weighted; i++) sums[i / GROUP] += block->w[i];
+    p->d = ggl_quantise_positive(block, found->scale + first, weight, N_GROUPS, 15, p->scale_code);
+    p->dmin = ggl_quantise_positive(block, found->min + first, weight, N_GROUPS, 15, p->min_code);
 }
 
-static void round_again(const struct ggl_block *block, struct parts *p)
+static void round_again(const struct ggl_block *block, const struct ggl_found *found, int first, struct parts *p)
 {
     float d = ggl_block_of_half(block, p->d), dmin = ggl_block_of_half(block, p->dmin);
     for (int g = 0; g < N_GROUPS; g++) {
         float scale = d * (float)p->scale_code[g], min = dmin * (float)p->min_code[g];
-        if (scale == 0) continue;
-        for (int i = GROUP * g; i < GROUP * (g + 1); i++)
-            p->codes[i] = (uint8_t)(int)ggl_code_within((block->x[i] + min) / scale, 0, 3);
+        const float *x = block->x + GROUP * g;
+        uint8_t *codes = p->codes + GROUP * g;
+        if (scale == 0) ggl_put_affine(found, first + g, 3, x, GROUP, codes);
+        for (int i = 0; i < GROUP && scale != 0; i++)
+            codes[i] = (uint8_t)(int)ggl_code_within((x[i] + min) / scale, 0, 3);
     }
 }
 
@@ -80,21 +71,31 @@ static void put_block(const struct parts *p, uint8_t *b)
     ggl_store_u16(b + 82, p->dmin);
 }
 
-void ggl_q2_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+void ggl_q2_k_encode_row(const struct ggl_searches *s, const float *x, const float *weights, void *blocks, int64_t n)
 {
+    /* Two bits lie far from most numbers: without importances distances count, not their squares. */
+    const struct ggl_affine_search plain = {.top = 3, .n_steps = 15, .first = -0.5f, .step = 0.1f, .absolute = true};
+    const struct ggl_affine_search how = weights ? ggl_affine_weighted(3) : plain;
     uint8_t *b = blocks;
-    for (int64_t i = 0; i < n; i += 256, b += 84) {
-        struct ggl_block block;
-        struct parts p;
-        if (!ggl_block_begin(&block, x + i, 256, b, 84, 80, 82)) continue;
-        search_groups(&block, weights ? weights + i : NULL, &p);
-        quantise_scales(&block, weights, &p);
-        round_again(&block, &p);
-        put_block(&p, b);
+    for (int64_t i = 0; i < n; i += GROUP * GGL_LANES) {
+        struct ggl_batch batch;
+        struct ggl_found found;
+        bool any = ggl_batch_begin(&batch, x + i, n - i, 256, GROUP, b, 84, 80, 82);
+        for (int k = 0; k < batch.n_blocks; k++)
+            if (batch.used[k]) weigh(&batch.blocks[k], weights ? weights + i + 256 * k : NULL);
+        ggl_batch_load(&batch);
+        if (any) s->affine(&batch.lanes, &how, &found);
+        for (int k = 0; k < batch.n_blocks; k++, b += 84) {
+            struct parts p;
+            if (!batch.used[k]) continue;
+            quantise_scales(&batch.blocks[k], weights, &found, N_GROUPS * k, &p);
+            round_again(&batch.blocks[k], &found, N_GROUPS * k, &p);
+            put_block(&p, b);
+        }
     }
 }
 
 void ggl_q2_k_encode(const float *x, void *blocks, int64_t n)
 {
-    ggl_q2_k_encode_row(x, NULL, blocks, n);
+    ggl_q2_k_encode_row(&ggl_searches_c, x, NULL, blocks, n);
 }

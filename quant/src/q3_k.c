@@ -53,21 +53,23 @@ static float steps(const struct ggl_block *block, uint8_t *scale_code, uint8_t *
 }
 
 /* With importances the best scale is searched, and a scale weighs what its elements weigh. */
-static float search(struct ggl_block *block, const float *weights, uint8_t *scale_code, uint8_t *codes)
+static float search(const struct ggl_searches *s, struct ggl_block *block, const float *weights, uint8_t *scale_code,
+                    uint8_t *codes)
 {
-    float scale[N_GROUPS], weight[N_GROUPS] = {0}, d[GGL_LANES];
-    uint8_t lane_codes[GGL_LANES * N_GROUPS];
+    float weight[N_GROUPS] = {0};
     struct ggl_lanes lanes;
+    struct ggl_found found, found_d;
     ggl_block_weigh(block, weights, 2 * ggl_block_mean_square(block), GROUP);
-    for (int g = 0; g < N_GROUPS; g += GGL_LANES) {
-        ggl_lanes_load_block(&lanes, block, GROUP * g, GROUP);
-        ggl_search_symmetric(&lanes, 4, scale + g, codes + GROUP * g);
-    }
+    ggl_lanes_begin(&lanes, GROUP, N_GROUPS);
+    ggl_lanes_load_block(&lanes, 0, block, N_GROUPS);
+    s->symmetric(&lanes, 4, &found);
+    for (int g = 0; g < N_GROUPS; g++) ggl_put_symmetric(&found, g, 4, block->x + GROUP * g, GROUP, codes + GROUP * g);
     for (int i = 0; i < 256; i++) weight[i / GROUP] += block->w[i];
-    for (int g = 0; g < GGL_LANES; g++) ggl_lanes_load(&lanes, g, scale, weight, N_GROUPS); /* one would do */
-    ggl_search_symmetric(&lanes, 32, d, lane_codes);
-    memcpy(scale_code, lane_codes, N_GROUPS);
-    return d[0];
+    ggl_lanes_begin(&lanes, N_GROUPS, 1);
+    ggl_lanes_load(&lanes, 0, found.scale, weight);
+    s->symmetric(&lanes, 32, &found_d);
+    ggl_put_symmetric(&found_d, 0, 32, found.scale, N_GROUPS, scale_code);
+    return found_d.scale[0];
 }
 
 static void round_again(const struct ggl_block *block, float d, const uint8_t *scale, uint8_t *codes)
@@ -97,14 +99,15 @@ static void put_scales(const uint8_t *code, uint8_t *s)
     }
 }
 
-void ggl_q3_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+void ggl_q3_k_encode_row(const struct ggl_searches *s, const float *x, const float *weights, void *blocks, int64_t n)
 {
     uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 110) {
         struct ggl_block block;
+        float room[GGL_BLOCK_ROOM];
         uint8_t scales[N_GROUPS], codes[GGL_BLOCK_MAX];
-        if (!ggl_block_begin(&block, x + i, 256, b, 110, 108, GGL_NO_FIELD)) continue;
-        float scale = weights ? search(&block, weights + i, scales, codes) : steps(&block, scales, codes);
+        if (!ggl_block_begin(&block, room, x + i, 256, b, 110, 108, GGL_NO_FIELD)) continue;
+        float scale = weights ? search(s, &block, weights + i, scales, codes) : steps(&block, scales, codes);
         uint16_t d = ggl_block_half(&block, scale);
         round_again(&block, ggl_block_of_half(&block, d), scales, codes);
         put_codes(codes, b);
@@ -115,5 +118,5 @@ void ggl_q3_k_encode_row(const float *x, const float *weights, void *blocks, int
 
 void ggl_q3_k_encode(const float *x, void *blocks, int64_t n)
 {
-    ggl_q3_k_encode_row(x, NULL, blocks, n);
+    ggl_q3_k_encode_row(&ggl_searches_c, x, NULL, blocks, n);
 }

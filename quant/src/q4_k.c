@@ -57,9 +57,8 @@ void ggl_q5_k_decode(const void *blocks, float *restrict y, int64_t n)
 
 enum { GROUP = 32, N_GROUPS = 8 };
 
-/* A block on its way: scales and minima of the groups, then their 6-bit codes; an element's code a byte. */
+/* A block on its way: the 6-bit codes of its groups' scales and minima; an element's code a byte. */
 struct parts {
-    float scale[N_GROUPS], min[N_GROUPS], weight[N_GROUPS];
     uint8_t scale_code[N_GROUPS], min_code[N_GROUPS], codes[GGL_BLOCK_MAX];
     uint16_t d, dmin;
 };
@@ -74,37 +73,32 @@ static void weigh_group(float *restrict w, const float *restrict x)
     for (int i = 0; i < GROUP; i++) w[i] = rms + fabsf(x[i]);
 }
 
-static void search_groups(struct ggl_block *block, const float *weights, const struct ggl_affine_search *how,
-                          struct parts *p)
+static void weigh(struct ggl_block *block, const float *weights)
 {
     if (weights) ggl_block_weigh(block, weights, 2 * ggl_block_mean_square(block), GROUP);
-    for (int g = 0; g < N_GROUPS; g++) {
-        float *w = block->w + GROUP * g;
-        if (!weights) weigh_group(w, block->x + GROUP * g);
-        p->weight[g] = 0;
-        for (int i = 0; i < GROUP; i++) p->weight[g] += w[i];
-    }
-    struct ggl_lanes lanes;
-    ggl_lanes_load_block(&lanes, block, 0, GROUP);
-    ggl_search_affine(&lanes, how, p->scale, p->min, p->codes);
+    for (int g = 0; g < N_GROUPS && !weights; g++) weigh_group(block->w + GROUP * g, block->x + GROUP * g);
 }
 
-static void quantise_scales(const struct ggl_block *block, bool weighted, struct parts *p)
+/* The block's groups are those from `first` on. */
+static void quantise_scales(const struct ggl_block *block, bool weighted, const struct ggl_found *found, int first,
+                            struct parts *p)
 {
-    const float *weight = weighted ? p->weight : NULL;
-    p->d = ggl_quantise_positive(block, p->scale, weight, N_GROUPS, 63, p->scale_code);
-    p->dmin = ggl_quantise_positive(block, p->min, weight, N_GROUPS, 63, p->min_code);
+    float sums[N_GROUPS] = {0}, *weight = weighted ? sums : NULL;
+    for (int i = 0; i < 256 && weighted; i++) sums[i / GROUP] += block->w[i];
+    p->d = ggl_quantise_positive(block, found->scale + first, weight, N_GROUPS, 63, p->scale_code);
+    p->dmin = ggl_quantise_positive(block, found->min + first, weight, N_GROUPS, 63, p->min_code);
 }
 
-static void round_again(const struct ggl_block *block, int top, struct parts *p)
+static void round_again(const struct ggl_block *block, int top, const struct ggl_found *found, int first, struct parts *p)
 {
     float d = ggl_block_of_half(block, p->d), dmin = ggl_block_of_half(block, p->dmin);
     for (int g = 0; g < N_GROUPS; g++) {
         float scale = d * (float)p->scale_code[g], min = dmin * (float)p->min_code[g];
         const float *x = block->x + GROUP * g;
-        if (scale == 0) continue;
-        for (int i = 0; i < GROUP; i++)
-            p->codes[GROUP * g + i] = (uint8_t)(int)ggl_code_within((x[i] + min) / scale, 0, (float)top);
+        uint8_t *codes = p->codes + GROUP * g;
+        if (scale == 0) ggl_put_affine(found, first + g, top, x, GROUP, codes);
+        for (int i = 0; i < GROUP && scale != 0; i++)
+            codes[i] = (uint8_t)(int)ggl_code_within((x[i] + min) / scale, 0, (float)top);
     }
 }
 
@@ -132,42 +126,50 @@ static void put_codes(const uint8_t *codes, uint8_t *low, uint8_t *high)
         }
 }
 
-static void encode(const float *x, const float *weights, uint8_t *b, int64_t n, const struct ggl_affine_search *how)
+static void encode(const struct ggl_searches *s, const float *x, const float *weights, uint8_t *b, int64_t n,
+                   const struct ggl_affine_search *how)
 {
-    bool fifth = how->top == 31;
-    uint32_t bytes = fifth ? 176 : 144;
-    for (int64_t i = 0; i < n; i += 256, b += bytes) {
-        struct ggl_block block;
-        struct parts p;
-        if (!ggl_block_begin(&block, x + i, 256, b, bytes, 0, 2)) continue;
-        search_groups(&block, weights ? weights + i : NULL, how, &p);
-        quantise_scales(&block, weights, &p);
-        round_again(&block, how->top, &p);
-        put_head(&p, b);
-        put_codes(p.codes, b + (fifth ? 48 : 16), fifth ? b + 16 : NULL);
+    const bool fifth = how->top == 31;
+    const uint32_t bytes = fifth ? 176 : 144;
+    for (int64_t i = 0; i < n; i += GROUP * GGL_LANES) {
+        struct ggl_batch batch;
+        struct ggl_found found;
+        bool any = ggl_batch_begin(&batch, x + i, n - i, 256, GROUP, b, bytes, 0, 2);
+        for (int k = 0; k < batch.n_blocks; k++)
+            if (batch.used[k]) weigh(&batch.blocks[k], weights ? weights + i + 256 * k : NULL);
+        ggl_batch_load(&batch);
+        if (any) s->affine(&batch.lanes, how, &found);
+        for (int k = 0; k < batch.n_blocks; k++, b += bytes) {
+            struct parts p;
+            if (!batch.used[k]) continue;
+            quantise_scales(&batch.blocks[k], weights, &found, N_GROUPS * k, &p);
+            round_again(&batch.blocks[k], how->top, &found, N_GROUPS * k, &p);
+            put_head(&p, b);
+            put_codes(p.codes, b + (fifth ? 48 : 16), fifth ? b + 16 : NULL);
+        }
     }
 }
 
-void ggl_q4_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+void ggl_q4_k_encode_row(const struct ggl_searches *s, const float *x, const float *weights, void *blocks, int64_t n)
 {
     const struct ggl_affine_search plain = {.top = 15, .n_steps = 20, .first = -1, .step = 0.1f};
     const struct ggl_affine_search how = weights ? ggl_affine_weighted(15) : plain;
-    encode(x, weights, blocks, n, &how);
+    encode(s, x, weights, blocks, n, &how);
 }
 
-void ggl_q5_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+void ggl_q5_k_encode_row(const struct ggl_searches *s, const float *x, const float *weights, void *blocks, int64_t n)
 {
     const struct ggl_affine_search plain = {.top = 31, .n_steps = 15, .first = -0.5f, .step = 0.1f};
     const struct ggl_affine_search how = weights ? ggl_affine_weighted(31) : plain;
-    encode(x, weights, blocks, n, &how);
+    encode(s, x, weights, blocks, n, &how);
 }
 
 void ggl_q4_k_encode(const float *x, void *blocks, int64_t n)
 {
-    ggl_q4_k_encode_row(x, NULL, blocks, n);
+    ggl_q4_k_encode_row(&ggl_searches_c, x, NULL, blocks, n);
 }
 
 void ggl_q5_k_encode(const float *x, void *blocks, int64_t n)
 {
-    ggl_q5_k_encode_row(x, NULL, blocks, n);
+    ggl_q5_k_encode_row(&ggl_searches_c, x, NULL, blocks, n);
 }

@@ -42,12 +42,13 @@ static uint16_t quantise_scales(const struct ggl_block *block, const float *scal
     return ggl_block_half(block, 1 / inverse);
 }
 
-static void round_again(const struct ggl_block *block, float d, const int8_t *scale, uint8_t *codes)
+static void round_again(const struct ggl_block *block, float d, const int8_t *scale, const struct ggl_found *found,
+                        uint8_t *codes)
 {
     for (int g = 0; g < N_GROUPS; g++) {
         float ds = d * (float)scale[g];
-        if (ds == 0) continue;
-        for (int i = GROUP * g; i < GROUP * (g + 1); i++)
+        if (ds == 0) ggl_put_symmetric(found, g, 32, block->x + GROUP * g, GROUP, codes + GROUP * g);
+        for (int i = GROUP * g; i < GROUP * (g + 1) && ds != 0; i++)
             codes[i] = (uint8_t)(int)(ggl_code_within(block->x[i] / ds, -32, 31) + 32);
     }
 }
@@ -63,36 +64,36 @@ static void put_codes(const uint8_t *codes, uint8_t *b)
         }
 }
 
-static void encode_block(struct ggl_block *block, const float *weights, uint8_t *b)
+static void encode_block(const struct ggl_searches *s, struct ggl_block *block, const float *weights, uint8_t *b)
 {
-    float scale[N_GROUPS];
+    struct ggl_found found;
+    struct ggl_lanes lanes;
     int8_t scale_code[N_GROUPS];
     uint8_t codes[GGL_BLOCK_MAX];
     if (weights) ggl_block_weigh(block, weights, -1, GROUP);
     else ggl_block_weigh_squares(block);
-    for (int g = 0; g < N_GROUPS; g += GGL_LANES) {
-        struct ggl_lanes lanes;
-        ggl_lanes_load_block(&lanes, block, GROUP * g, GROUP);
-        ggl_search_symmetric(&lanes, 32, scale + g, codes + GROUP * g);
-    }
-    uint16_t d = quantise_scales(block, scale, scale_code);
-    round_again(block, ggl_block_of_half(block, d), scale_code, codes);
+    ggl_lanes_begin(&lanes, GROUP, N_GROUPS);
+    ggl_lanes_load_block(&lanes, 0, block, N_GROUPS);
+    s->symmetric(&lanes, 32, &found);
+    uint16_t d = quantise_scales(block, found.scale, scale_code);
+    round_again(block, ggl_block_of_half(block, d), scale_code, &found, codes);
     put_codes(codes, b);
     memcpy(b + 192, scale_code, N_GROUPS);
     ggl_store_u16(b + 208, d);
 }
 
-void ggl_q6_k_encode_row(const float *x, const float *weights, void *blocks, int64_t n)
+void ggl_q6_k_encode_row(const struct ggl_searches *s, const float *x, const float *weights, void *blocks, int64_t n)
 {
     uint8_t *b = blocks;
     for (int64_t i = 0; i < n; i += 256, b += 210) {
         struct ggl_block block;
-        if (ggl_block_begin(&block, x + i, 256, b, 210, 208, GGL_NO_FIELD))
-            encode_block(&block, weights ? weights + i : NULL, b);
+        float room[GGL_BLOCK_ROOM];
+        if (ggl_block_begin(&block, room, x + i, 256, b, 210, 208, GGL_NO_FIELD))
+            encode_block(s, &block, weights ? weights + i : NULL, b);
     }
 }
 
 void ggl_q6_k_encode(const float *x, void *blocks, int64_t n)
 {
-    ggl_q6_k_encode_row(x, NULL, blocks, n);
+    ggl_q6_k_encode_row(&ggl_searches_c, x, NULL, blocks, n);
 }

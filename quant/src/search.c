@@ -1,15 +1,12 @@
-/* The searches that search.h describes: blocks in their own unit, then scales with and without a minimum. */
+/* What search.h describes: blocks in their own unit, groups side by side, and the searches over one group. */
 #include "search.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
+#include "quant/isa.h"
 #include "quant/quant.h"
 
-/* Loops over STEP elements are unrolled, and then the one over the lanes around them vectorises. */
-enum { LANES = GGL_LANES, STEP = 4 };
-
-/* Groups below this, beside a block's largest number near 1, are zeros. */
-#define GROUP_EPS 1e-15f
+enum { SUMS = 8 }; /* side by side */
 
 /* ---- blocks */
 
@@ -18,7 +15,8 @@ static void put_nan(uint8_t *out, int at)
     if (at != GGL_NO_FIELD) ggl_store_u16(out + at, GGL_F16_NAN_BITS);
 }
 
-bool ggl_block_begin(struct ggl_block *b, const float *x, int n, uint8_t *out, uint32_t bytes, int d_at, int m_at)
+bool ggl_block_begin(struct ggl_block *b, float *room, const float *x, int n, uint8_t *out, uint32_t bytes, int d_at,
+                     int m_at)
 {
     uint32_t amax = ggl_amax_bits(x, n);
     memset(out, 0, bytes);
@@ -30,6 +28,8 @@ bool ggl_block_begin(struct ggl_block *b, const float *x, int n, uint8_t *out, u
     int e = (int)(amax >> 23) - 127;
     if (e < -30) return false; /* the smallest half is 2^-24 */
     e = e < 126 ? e : 126;
+    b->x = room;
+    b->w = room + n;
     b->n = n;
     b->unit = ggl_pow2(e);
     b->inverse = ggl_pow2(-e);
@@ -69,9 +69,9 @@ void ggl_block_weigh(struct ggl_block *b, const float *weights, float mean_squar
 
 float ggl_block_mean_square(const struct ggl_block *b)
 {
-    float sum[LANES] = {0};
-    for (int i = 0; i < b->n; i += LANES)
-        for (int j = 0; j < LANES; j++) sum[j] += b->x[i + j] * b->x[i + j];
+    float sum[SUMS] = {0};
+    for (int i = 0; i < b->n; i += SUMS)
+        for (int j = 0; j < SUMS; j++) sum[j] += b->x[i + j] * b->x[i + j];
     return ggl_sum_lanes(sum) / (float)b->n;
 }
 
@@ -100,120 +100,80 @@ float ggl_block_of_half(const struct ggl_block *b, uint16_t half)
 
 /* ---- groups side by side */
 
-void ggl_lanes_load(struct ggl_lanes *lanes, int g, const float *x, const float *w, int n)
+void ggl_lanes_begin(struct ggl_lanes *lanes, int n, int n_groups)
 {
     lanes->n = n;
-    for (int i = 0; i < n; i++) {
-        lanes->x[LANES * i + g] = x[i];
-        lanes->w[LANES * i + g] = w[i];
+    lanes->n_groups = n_groups;
+    if (n_groups == GGL_LANES) return;
+    memset(lanes->x, 0, (size_t)n * GGL_LANES * sizeof(float));
+    memset(lanes->w, 0, (size_t)n * GGL_LANES * sizeof(float));
+}
+
+void ggl_lanes_load(struct ggl_lanes *lanes, int g, const float *x, const float *w)
+{
+    for (int i = 0; i < lanes->n; i++) {
+        lanes->x[GGL_LANES * i + g] = x[i];
+        lanes->w[GGL_LANES * i + g] = w[i];
     }
 }
 
-void ggl_lanes_load_block(struct ggl_lanes *lanes, const struct ggl_block *b, int first, int n)
+void ggl_lanes_load_block(struct ggl_lanes *lanes, int g, const struct ggl_block *b, int n_groups)
 {
-    for (int g = 0; g < LANES; g++) ggl_lanes_load(lanes, g, b->x + first + n * g, b->w + first + n * g, n);
+    for (int k = 0; k < n_groups; k++) ggl_lanes_load(lanes, g + k, b->x + lanes->n * k, b->w + lanes->n * k);
 }
 
-bool ggl_batch_begin(struct ggl_batch *batch, const float *x, int n_blocks, uint8_t *out, uint32_t bytes, int d_at,
-                     int m_at)
+bool ggl_batch_begin(struct ggl_batch *batch, const float *x, int64_t n, int block_elems, int group, uint8_t *out,
+                     uint32_t bytes, int d_at, int m_at)
 {
-    bool any = false;
-    for (int k = 0; k < LANES; k++) {
-        batch->used[k] = k < n_blocks && ggl_block_begin(&batch->blocks[k], x + GGL_GROUP_MAX * k, GGL_GROUP_MAX,
-                                                         out + bytes * (uint32_t)k, bytes, d_at, m_at);
-        any = any || batch->used[k];
+    const int most = GGL_LANES * group;
+    int n_used = 0;
+    batch->n_groups = block_elems / group;
+    batch->n_blocks = (int)(n < most ? n : most) / block_elems;
+    for (int k = 0; k < batch->n_blocks; k++, x += block_elems, out += bytes) {
+        float *room = batch->room + 2 * block_elems * k;
+        batch->used[k] = ggl_block_begin(&batch->blocks[k], room, x, block_elems, out, bytes, d_at, m_at);
+        n_used += batch->used[k];
     }
-    return any;
+    ggl_lanes_begin(&batch->lanes, group, n_used * batch->n_groups); /* zeros where a block is not used */
+    batch->lanes.n_groups = batch->n_blocks * batch->n_groups;
+    return n_used > 0;
 }
 
 void ggl_batch_load(struct ggl_batch *batch)
 {
-    static const float nothing[GGL_GROUP_MAX];
-    for (int k = 0; k < LANES; k++) {
-        const struct ggl_block *b = &batch->blocks[k];
-        ggl_lanes_load(&batch->lanes, k, batch->used[k] ? b->x : nothing, batch->used[k] ? b->w : nothing, GGL_GROUP_MAX);
-    }
+    const int n = batch->n_groups;
+    for (int k = 0; k < batch->n_blocks; k++)
+        if (batch->used[k]) ggl_lanes_load_block(&batch->lanes, k * n, &batch->blocks[k], n);
 }
 
-/* ---- symmetric */
-
-static float extreme_of(const float *x, int n, int stride)
+void ggl_put_symmetric(const struct ggl_found *found, int g, int top, const float *x, int n, uint8_t *codes)
 {
-    float amax = 0, extreme = 0;
-    for (int i = 0; i < n; i++) {
-        float a = fabsf(x[stride * i]);
-        if (a > amax) amax = a, extreme = x[stride * i];
-    }
-    return amax < GROUP_EPS ? 0 : extreme;
+    float t = (float)top, inverse = found->inverse[g];
+    for (int i = 0; i < n; i++) codes[i] = (uint8_t)(int)(ggl_code_within(inverse * x[i], -t, t - 1) + t);
 }
+
+void ggl_put_affine(const struct ggl_found *found, int g, int top, const float *x, int n, uint8_t *codes)
+{
+    float inverse = found->inverse[g], min = found->code_min[g];
+    for (int i = 0; i < n; i++) codes[i] = (uint8_t)(int)ggl_code_within(inverse * (x[i] - min), 0, (float)top);
+}
+
+const struct ggl_searches *ggl_searches_pick(uint64_t isa)
+{
+#if defined(__x86_64__) && !defined(GGL_PLAIN_C)
+    if (isa & GGL_ISA_AVX512) return &ggl_searches_avx512;
+    if (isa & GGL_ISA_AVX2) return &ggl_searches_avx2;
+#endif
+    (void)isa;
+    return &ggl_searches_c;
+}
+
+/* ---- one code at a time */
 
 /* How well codes l fit: the best scale is lx / l2, and explains lx^2 / l2 of the sum of w x^2. */
 struct fit {
     float lx, l2;
 };
-
-struct fits {
-    float lx[LANES], l2[LANES];
-};
-
-static inline void fit_symmetric(const struct ggl_lanes *restrict lanes, float top, const float *restrict inverse,
-                                 struct fits *restrict f)
-{
-    *f = (struct fits){0};
-    for (int i = 0; i < lanes->n; i += STEP) {
-        const float *xs = lanes->x + LANES * i, *ws = lanes->w + LANES * i;
-        for (int j = 0; j < LANES; j++) {
-            float lx = f->lx[j], l2 = f->l2[j];
-            for (int k = 0; k < STEP; k++) {
-                float x = xs[LANES * k + j], w = ws[LANES * k + j];
-                float l = ggl_code_within(inverse[j] * x, -top, top - 1);
-                lx += w * x * l;
-                l2 += w * l * l;
-            }
-            f->lx[j] = lx;
-            f->l2[j] = l2;
-        }
-    }
-}
-
-static void put_symmetric(const struct ggl_lanes *lanes, int top, const float *inverse, uint8_t *restrict codes)
-{
-    float t = (float)top;
-    for (int g = 0; g < LANES; g++)
-        for (int i = 0; i < lanes->n; i++)
-            *codes++ = (uint8_t)(int)(ggl_code_within(inverse[g] * lanes->x[LANES * i + g], -t, t - 1) + t);
-}
-
-void ggl_search_symmetric(const struct ggl_lanes *lanes, int top, float *scale, uint8_t *codes)
-{
-    float extreme[LANES], inverse[LANES], best_inverse[LANES], best[LANES];
-    struct fits f;
-    for (int j = 0; j < LANES; j++) {
-        extreme[j] = extreme_of(lanes->x + j, lanes->n, LANES);
-        best_inverse[j] = extreme[j] != 0 ? -(float)top / extreme[j] : 0;
-    }
-    fit_symmetric(lanes, (float)top, best_inverse, &f);
-    for (int j = 0; j < LANES; j++) {
-        scale[j] = f.l2[j] > 0 ? f.lx[j] / f.l2[j] : 0;
-        best[j] = scale[j] * f.lx[j];
-    }
-    for (int k = -9; k <= 9; k++) {
-        if (k == 0) continue;
-        for (int j = 0; j < LANES; j++)
-            inverse[j] = extreme[j] != 0 ? -((float)top + 0.1f * (float)k) / extreme[j] : 0;
-        fit_symmetric(lanes, (float)top, inverse, &f);
-        for (int j = 0; j < LANES; j++) {
-            uint32_t better = 0u - (uint32_t)((f.l2[j] > 0) & (f.lx[j] * f.lx[j] > best[j] * f.l2[j]));
-            float s = f.lx[j] / f.l2[j];
-            scale[j] = ggl_choose(better, s, scale[j]);
-            best[j] = ggl_choose(better, s * f.lx[j], best[j]);
-            best_inverse[j] = ggl_choose(better, inverse[j], best_inverse[j]);
-        }
-    }
-    put_symmetric(lanes, top, best_inverse, codes);
-}
-
-/* ---- one code at a time */
 
 /* l[i] is changed to the best whole number beside all others, if the fit gets better; at most five times round. */
 static void step_codes(const float *x, const float *w, int n, float low, float high, float *l, struct fit *f)
@@ -240,9 +200,19 @@ static void step_codes(const float *x, const float *w, int n, float low, float h
     }
 }
 
+static float extreme_of(const float *x, int n)
+{
+    float amax = 0, extreme = 0;
+    for (int i = 0; i < n; i++) {
+        float a = fabsf(x[i]);
+        if (a > amax) amax = a, extreme = x[i];
+    }
+    return amax < GGL_GROUP_EPS ? 0 : extreme;
+}
+
 float ggl_search_symmetric_steps(const float *x, int n, int top, uint8_t *codes)
 {
-    float extreme = extreme_of(x, n, 1), inverse = extreme != 0 ? -(float)top / extreme : 0;
+    float extreme = extreme_of(x, n), inverse = extreme != 0 ? -(float)top / extreme : 0;
     float l[GGL_GROUP_MAX] = {0}, w[GGL_GROUP_MAX] = {0};
     struct fit f = {0, 0};
     for (int i = 0; i < n; i++) {
@@ -287,7 +257,7 @@ float ggl_search_positive(const float *x, const float *w, int n, int top, uint8_
     float max = 0, t = (float)top, l[GGL_GROUP_MAX];
     for (int i = 0; i < n; i++) max = x[i] > max ? x[i] : max;
     for (int i = 0; i < n; i++) codes[i] = 0;
-    if (max < GROUP_EPS) return 0;
+    if (max < GGL_GROUP_EPS) return 0;
     float inverse = t / max, least = error_positive(x, w, n, t, inverse);
     for (int k = -4; k <= 4; k++) {
         float candidate = (0.1f * (float)k + t) / max;
@@ -303,155 +273,4 @@ float ggl_search_positive(const float *x, const float *w, int n, int top, uint8_
     step_codes(x, w, n, 0, t, l, &f);
     for (int i = 0; i < n; i++) codes[i] = (uint8_t)(int)l[i];
     return f.l2 > 0 ? f.lx / f.l2 : 0;
-}
-
-/* ---- with a minimum */
-
-/* Eight groups and how far their search is: sums of w and w x, the best so far, and what gave its codes. */
-struct affine {
-    float max[LANES], w[LANES], wx[LANES];
-    float scale[LANES], min[LANES], least[LANES];
-    float best_inverse[LANES], best_min[LANES];
-};
-
-/* Codes l, and sums over them: of w l, w l^2 and w l x; then the scale and minimum that fit best. */
-struct affine_fit {
-    float codes[GGL_GROUP_MAX * LANES];
-    float l[LANES], l2[LANES], xl[LANES];
-    float inverse[LANES], scale[LANES], min[LANES], error[LANES];
-};
-
-static inline float affine_code(float x, float inverse, float min, float top)
-{
-    return ggl_code_within(inverse * (x - min), 0, top);
-}
-
-static void measure(const struct ggl_lanes *lanes, struct affine *a)
-{
-    for (int j = 0; j < LANES; j++) {
-        float min = 0, max = lanes->x[j], w = 0, wx = 0;
-        for (int i = 0; i < lanes->n; i++) {
-            float x = lanes->x[LANES * i + j], xw = lanes->w[LANES * i + j];
-            min = x < min ? x : min;
-            max = x > max ? x : max;
-            w += xw;
-            wx += xw * x;
-        }
-        a->min[j] = min;
-        a->max[j] = max;
-        a->w[j] = w;
-        a->wx[j] = wx;
-    }
-}
-
-static inline void fit_affine(const struct ggl_lanes *restrict lanes, const struct affine *restrict a, float top,
-                              struct affine_fit *restrict f)
-{
-    for (int j = 0; j < LANES; j++) f->l[j] = f->l2[j] = f->xl[j] = 0;
-    for (int i = 0; i < lanes->n; i += STEP) {
-        const float *xs = lanes->x + LANES * i, *ws = lanes->w + LANES * i;
-        float *restrict codes = f->codes + LANES * i;
-        for (int j = 0; j < LANES; j++) {
-            float l1 = f->l[j], l2 = f->l2[j], xl = f->xl[j];
-            for (int k = 0; k < STEP; k++) {
-                float x = xs[LANES * k + j], l = affine_code(x, f->inverse[j], a->min[j], top);
-                float wl = ws[LANES * k + j] * l;
-                codes[LANES * k + j] = l;
-                l1 += wl;
-                l2 += wl * l;
-                xl += wl * x;
-            }
-            f->l[j] = l1;
-            f->l2[j] = l2;
-            f->xl[j] = xl;
-        }
-    }
-}
-
-/* Codes that are all alike have no scale of their own: it is then NaN, and so is the error, which is never better. */
-static inline void solve_affine(const struct affine *a, struct affine_fit *restrict f)
-{
-    for (int j = 0; j < LANES; j++) {
-        float determinant = a->w[j] * f->l2[j] - f->l[j] * f->l[j];
-        float scale = (a->w[j] * f->xl[j] - a->wx[j] * f->l[j]) / determinant;
-        float min = (f->l2[j] * a->wx[j] - f->l[j] * f->xl[j]) / determinant, alone = f->xl[j] / f->l2[j];
-        uint32_t positive = 0u - (uint32_t)(min > 0), solved = 0u - (uint32_t)(determinant > 0);
-        f->scale[j] = ggl_choose(solved, ggl_choose(positive, alone, scale), NAN);
-        f->min[j] = ggl_choose(positive, 0, min);
-    }
-}
-
-/* Squares of distances, or distances, weighted. */
-static inline void error_affine(const struct ggl_lanes *restrict lanes, struct affine_fit *restrict f, const bool absolute)
-{
-    for (int j = 0; j < LANES; j++) f->error[j] = 0;
-    for (int i = 0; i < lanes->n; i += STEP) {
-        const float *xs = lanes->x + LANES * i, *ws = lanes->w + LANES * i, *codes = f->codes + LANES * i;
-        for (int j = 0; j < LANES; j++) {
-            float error = f->error[j];
-            for (int k = 0; k < STEP; k++) {
-                float e = f->scale[j] * codes[LANES * k + j] + f->min[j] - xs[LANES * k + j];
-                error += ws[LANES * k + j] * (absolute ? fabsf(e) : e * e);
-            }
-            f->error[j] = error;
-        }
-    }
-}
-
-static inline void keep_better(struct affine *restrict a, const struct affine_fit *restrict f)
-{
-    for (int j = 0; j < LANES; j++) {
-        uint32_t better = 0u - (uint32_t)(f->error[j] < a->least[j]);
-        a->best_inverse[j] = ggl_choose(better, f->inverse[j], a->best_inverse[j]);
-        a->best_min[j] = ggl_choose(better, a->min[j], a->best_min[j]);
-        a->least[j] = ggl_choose(better, f->error[j], a->least[j]);
-        a->scale[j] = ggl_choose(better, f->scale[j], a->scale[j]);
-        a->min[j] = ggl_choose(better, f->min[j], a->min[j]);
-    }
-}
-
-/* From the minimum to the maximum; groups whose numbers are all alike get no scale. */
-static void begin_affine(const struct ggl_lanes *lanes, const struct ggl_affine_search *how, struct affine *a)
-{
-    struct affine_fit f;
-    measure(lanes, a);
-    for (int j = 0; j < LANES; j++) {
-        float spread = a->max[j] - a->min[j];
-        f.inverse[j] = spread > GROUP_EPS ? (float)how->top / spread : 0;
-        f.scale[j] = spread > GROUP_EPS ? 1 / f.inverse[j] : 0;
-        f.min[j] = a->min[j];
-        a->least[j] = INFINITY;
-    }
-    fit_affine(lanes, a, (float)how->top, &f);
-    if (how->absolute) error_affine(lanes, &f, true);
-    else error_affine(lanes, &f, false);
-    keep_better(a, &f);
-}
-
-static void put_affine(const struct ggl_lanes *lanes, int top, const struct affine *a, uint8_t *restrict codes)
-{
-    for (int g = 0; g < LANES; g++)
-        for (int i = 0; i < lanes->n; i++)
-            *codes++ = (uint8_t)(int)affine_code(lanes->x[LANES * i + g], a->best_inverse[g], a->best_min[g], (float)top);
-}
-
-void ggl_search_affine(const struct ggl_lanes *lanes, const struct ggl_affine_search *how, float *scale, float *min,
-                       uint8_t *codes)
-{
-    struct affine a;
-    struct affine_fit f;
-    begin_affine(lanes, how, &a);
-    for (int k = 0; k <= how->n_steps; k++) {
-        for (int j = 0; j < LANES; j++) { /* around the best minimum so far */
-            float spread = a.max[j] - a.min[j];
-            f.inverse[j] = spread > GROUP_EPS ? (how->first + how->step * (float)k + (float)how->top) / spread : 0;
-        }
-        fit_affine(lanes, &a, (float)how->top, &f);
-        solve_affine(&a, &f);
-        if (how->absolute) error_affine(lanes, &f, true);
-        else error_affine(lanes, &f, false);
-        keep_better(&a, &f);
-    }
-    for (int j = 0; j < LANES; j++) scale[j] = a.scale[j], min[j] = -a.min[j];
-    put_affine(lanes, how->top, &a, codes);
 }

@@ -3,8 +3,8 @@
  *
  * A block is loaded in a unit of its own, a power of two, in which its largest number is near 1: nothing overflows
  * or vanishes inside a search, and as such a factor is exact the codes are those of the numbers as they were.
- * Loops go over lanes that have nothing to do with each other, and sums over the elements in order, so results depend
- * on no compiler and no processor.
+ * Groups are searched side by side, and sums run over the elements of each in order, so results depend on no compiler
+ * and no processor, however many of them fit its vectors.
  */
 #ifndef GGL_QUANT_SEARCH_H
 #define GGL_QUANT_SEARCH_H
@@ -16,16 +16,17 @@
 enum { GGL_BLOCK_MAX = 256 };
 
 struct ggl_block {
-    float x[GGL_BLOCK_MAX], w[GGL_BLOCK_MAX]; /* numbers in this unit, and how much their errors weigh */
-    float unit, inverse;                      /* powers of two */
+    float *x, *w;        /* numbers in this unit, and how much their errors weigh */
+    float unit, inverse; /* powers of two */
     int n;
 };
 
-/* Loads x[n], with w to be chosen below, and clears the `bytes` bytes at `out`: that is all when no number is large
- * enough for a half scale.  With an infinity or a NaN in x the halves at d_at and m_at become NaN, so that all is lost
- * visibly.  True when there is more to do. */
-enum { GGL_NO_FIELD = -1 };
-bool ggl_block_begin(struct ggl_block *b, const float *x, int n, uint8_t *out, uint32_t bytes, int d_at, int m_at);
+/* Loads x[n] into `room`, with w to be chosen below behind it, and clears the `bytes` bytes at `out`: that is all when no
+ * number is large enough for a half scale.  With an infinity or a NaN in x the halves at d_at and m_at become NaN, so
+ * that all is lost visibly.  True when there is more to do. */
+enum { GGL_NO_FIELD = -1, GGL_BLOCK_ROOM = 2 * GGL_BLOCK_MAX };
+bool ggl_block_begin(struct ggl_block *b, float *room, const float *x, int n, uint8_t *out, uint32_t bytes, int d_at,
+                     int m_at);
 
 /* w = x^2. */
 void ggl_block_weigh_squares(struct ggl_block *b);
@@ -41,43 +42,70 @@ float ggl_block_of_square(const struct ggl_block *b, double square);
 uint16_t ggl_block_half(const struct ggl_block *b, float v);
 float ggl_block_of_half(const struct ggl_block *b, uint16_t half);
 
-/* ---- searches.  Scales are returned or put, and so are codes, none of them negative. */
+/* ---- searches */
 
-/* Eight groups of n numbers are searched at a time, side by side: element i of group g is x[8 i + g]. */
-enum { GGL_LANES = 8, GGL_GROUP_MAX = 32 };
+/* Groups below this, beside a block's largest number near 1, are zeros. */
+#define GGL_GROUP_EPS 1e-15f
+
+/* Up to 32 groups of n numbers are searched at a time, side by side: element i of group g is x[32 i + g]. */
+enum { GGL_LANES = 32, GGL_GROUP_MAX = 32 };
 struct ggl_lanes {
-    float x[GGL_GROUP_MAX * GGL_LANES], w[GGL_GROUP_MAX * GGL_LANES];
-    int n;
+    _Alignas(64) float x[GGL_GROUP_MAX * GGL_LANES], w[GGL_GROUP_MAX * GGL_LANES];
+    int n, n_groups;
 };
+/* Zeros, where not all are to be loaded. */
+void ggl_lanes_begin(struct ggl_lanes *lanes, int n, int n_groups);
 /* Group g from x[n] and w[n]. */
-void ggl_lanes_load(struct ggl_lanes *lanes, int g, const float *x, const float *w, int n);
-/* Groups 0 .. 7 from 8 n elements of a block, beginning at `first`. */
-void ggl_lanes_load_block(struct ggl_lanes *lanes, const struct ggl_block *b, int first, int n);
+void ggl_lanes_load(struct ggl_lanes *lanes, int g, const float *x, const float *w);
+/* Groups g .. g + n_groups - 1 from as many of a block. */
+void ggl_lanes_load_block(struct ggl_lanes *lanes, int g, const struct ggl_block *b, int n_groups);
 
-/* Up to eight blocks of 32, each with a unit of its own, side by side. */
+/* Whole blocks with a unit of their own, as many as have 32 groups, side by side. */
 struct ggl_batch {
     struct ggl_lanes lanes;
+    float room[2 * GGL_GROUP_MAX * GGL_LANES];
     struct ggl_block blocks[GGL_LANES];
     bool used[GGL_LANES]; /* ggl_block_begin was true */
+    int n_blocks, n_groups; /* n_groups: of one block */
 };
-/* ggl_block_begin for x[32 n_blocks]; true when any block is used.  Weigh those, then load the lanes. */
-bool ggl_batch_begin(struct ggl_batch *batch, const float *x, int n_blocks, uint8_t *out, uint32_t bytes, int d_at,
-                     int m_at);
+/* ggl_block_begin for the first blocks of x[n], of `group` elements a group; true when any is used.  Weigh those, then
+ * load the lanes. */
+bool ggl_batch_begin(struct ggl_batch *batch, const float *x, int64_t n, int block_elems, int group, uint8_t *out,
+                     uint32_t bytes, int d_at, int m_at);
 void ggl_batch_load(struct ggl_batch *batch);
 
-/* x = scale (code - top), codes to 2 top - 1: the best of 19 scales around the one that has the largest magnitude at
- * code 0, each refitted to its codes.  gguf's "make_qx".  Codes of group g begin at codes[g n]. */
-void ggl_search_symmetric(const struct ggl_lanes *lanes, int top, float *scale, uint8_t *codes);
+/* What was found for each group: the scale that fits best, and the minimum; and what its codes are: they round
+ * inverse x, or inverse (x - code_min). */
+struct ggl_found {
+    float scale[GGL_LANES], min[GGL_LANES];
+    float inverse[GGL_LANES], code_min[GGL_LANES];
+};
+/* Codes of one group, none of them negative. */
+void ggl_put_symmetric(const struct ggl_found *found, int g, int top, const float *x, int n, uint8_t *codes);
+void ggl_put_affine(const struct ggl_found *found, int g, int top, const float *x, int n, uint8_t *codes);
 
-/* x = scale code - min, codes to top, min >= 0: scales (top + first + k step) / (max - min), k = 0 .. n_steps, each
- * refitted together with its minimum.  "make_qkx". */
 struct ggl_affine_search {
     int top, n_steps;
     float first, step;
     bool absolute; /* the error is the sum of |differences|, not of their squares */
 };
-void ggl_search_affine(const struct ggl_lanes *lanes, const struct ggl_affine_search *how, float *scale, float *min,
-                       uint8_t *codes);
+
+/* Searches of one level of the processor.  All have the same results. */
+struct ggl_searches {
+    /* x = scale (code - top), codes to 2 top - 1: the best of 19 scales around the one that has the largest magnitude at
+     * code 0, each refitted to its codes.  gguf's "make_qx". */
+    void (*symmetric)(const struct ggl_lanes *lanes, int top, struct ggl_found *found);
+    /* x = scale code - min, codes to top, min >= 0: scales (top + first + k step) / (max - min), k = 0 .. n_steps, each
+     * refitted together with its minimum.  "make_qkx". */
+    void (*affine)(const struct ggl_lanes *lanes, const struct ggl_affine_search *how, struct ggl_found *found);
+    /* x = scale level, one of IQ4's: the best of the scales that have the largest magnitude at places[n_places], refitted.
+     * There is only a scale. */
+    void (*levels)(const struct ggl_lanes *lanes, const float *places, int n_places, struct ggl_found *found);
+};
+extern const struct ggl_searches ggl_searches_c, ggl_searches_avx2, ggl_searches_avx512;
+/* The best for these levels (quant/isa.h). */
+const struct ggl_searches *ggl_searches_pick(uint64_t isa);
+
 /* What importances call for: 37 scales in narrower steps. */
 static inline struct ggl_affine_search ggl_affine_weighted(int top)
 {
@@ -109,12 +137,6 @@ static inline float ggl_code_within(float v, float low, float high)
     v = v > low ? v : low;
     v = v < high ? v : high;
     return ggl_round_even(v);
-}
-
-/* a where all bits of `which` are set, b where none is: loops with this vectorise, those with ?: often do not. */
-static inline float ggl_choose(uint32_t which, float a, float b)
-{
-    return ggl_float_of((ggl_bits_of(a) & which) | (ggl_bits_of(b) & ~which));
 }
 
 /* Of eight partial sums. */

@@ -1,4 +1,4 @@
-foreach(source plan recipe inputs steps source emit encode int4 overrides)
+foreach(source plan recipe inputs steps source emit pieces encode int4 overrides)
     target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/gguf-convert/${source}.c)
 endforeach()
 target_sources(${target} PRIVATE ${common})

@@ -1,5 +1,5 @@
 # Every recipe: the types that llama.cpp gave the tensors of the same model, --verify, the same file for any number of
-# threads, and types that the user chooses.
+# threads and on every level of the processor, and types that the user chooses.
 . "$SOURCE/tests/support/script.sh"
 convert=$BIN/gguf-convert inspect=$BIN/ggl-inspect eval=$BIN/ggl-eval
 dir=$VECTORS/model/micro/checkpoint
@@ -18,8 +18,10 @@ for type in Q6_K Q4_K_M Q3_K_M Q2_K IQ4_XS; do
     diff "$VECTORS/gguf/micro-$type.types" "$tmp/got" >"$tmp/out" || fail "$type: other types than llama.cpp's"
     status 0 "$convert" -q "$tmp/native.gguf" "$tmp/again.gguf" --type $type --threads 5
     cmp "$tmp/$type.gguf" "$tmp/again.gguf" || fail "$type: other bytes with other threads"
+    status 0 env GGL_CPU_DISABLE=avx512,avx2 "$convert" -q "$dir" "$tmp/plain.gguf" --type $type --threads 2
+    cmp "$tmp/$type.gguf" "$tmp/plain.gguf" || fail "$type: other bytes without AVX"
     status 0 "$eval" -q -m "$tmp/$type.gguf" --tokens "$VECTORS/gguf/tokens.txt" --logits "$tmp/logits"
-    rm "$tmp/again.gguf" "$tmp/$type.gguf"
+    rm "$tmp/again.gguf" "$tmp/plain.gguf" "$tmp/$type.gguf"
 done
 for type in Q5_K_M Q4_0 IQ4_NL; do
     status 0 "$convert" -q "$dir" "$tmp/$type.gguf" --type $type --verify

@@ -205,8 +205,12 @@ static void needs_weights(void **state)
     (void)state;
     draw_all(draw_gauss);
     for (int i = 0; i < ROW; i++) weights[i] = 1;
-    for (uint32_t type = 0; type <= GGL_TYPE_INT4; type++)
+    for (uint32_t type = 0; type <= GGL_TYPE_INT4; type++) {
+        bool uses = false;
+        for (int k = 0; k < N_WEIGHTED; k++) uses = uses || weighted_types[k] == type;
+        assert_int_equal(ggl_encode_uses_weights((enum ggl_type)type), uses);
         assert_int_equal(ggl_encode_needs_weights((enum ggl_type)type), type == GGL_TYPE_IQ2_XXS);
+    }
     assert_false(ggl_encode_row(GGL_TYPE_IQ2_XXS, x, NULL, blocks, 256));
     assert_false(ggl_encode(GGL_TYPE_IQ2_XXS, x, blocks, 256));
     assert_true(ggl_encode_row(GGL_TYPE_IQ2_XXS, x, weights, blocks, 256));

@@ -100,6 +100,30 @@ run 65 "$tmp/row" encode INT4 --row 256 --imatrix "$tmp/nan"
 says "$tmp/err" "number 255 is"
 run 66 "$tmp/row" encode INT4 --row 256 --imatrix "$tmp/none"
 
+# Blocks with importances: they count, and each row is rounded by itself.
+head -c 1024 "$values" >"$tmp/row1"
+head -c 2048 "$values" | tail -c 1024 >"$tmp/row2"
+cat "$tmp/row1" "$tmp/row2" >"$tmp/rows"
+for type in Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q5_K Q6_K IQ2_XXS IQ4_NL IQ4_XS; do
+    run 0 "$tmp/row1" encode $type --row 256 --imatrix "$tmp/few"
+    cp "$tmp/out" "$tmp/expected"
+    run 0 "$tmp/row2" encode $type --row 256 --imatrix "$tmp/few"
+    cat "$tmp/out" >>"$tmp/expected"
+    run 0 "$tmp/rows" encode $type --row 256 --imatrix "$tmp/ones"
+    ! cmp -s "$tmp/out" "$tmp/expected" || fail "$type: importances do not count"
+    run 0 "$tmp/rows" encode $type --row 256 --imatrix "$tmp/few"
+    cmp "$tmp/out" "$tmp/expected" || fail "$type: rows depend on each other"
+    cp "$tmp/out" "$tmp/blocks"
+    run 0 "$tmp/blocks" decode $type --row 256
+    [ "$(wc -c <"$tmp/out")" -eq 2048 ] || fail "$type: other size"
+done
+head -c 1500 "$values" >"$tmp/torn"
+run 65 "$tmp/torn" encode IQ2_XXS --row 256 --imatrix "$tmp/few"
+says "$tmp/err" "1500 bytes are not a whole number of 1024-byte rows"
+run 65 "$tmp/row" encode Q4_K --row 512 --imatrix "$tmp/few"
+run 2 "$tmp/row" encode IQ2_XXS --row 256
+says "$tmp/err" "IQ2_XXS needs an importance matrix: give one with --imatrix FILE"
+
 # Four elements of 1 and one of 448 * 2: the scale is 2, the codes those of 0.5 and 448.
 printf '\000\000\200\077\000\000\140\104' >"$tmp/two" # 1, 896
 run 0 "$tmp/two" encode FP8 --row 2
@@ -146,7 +170,7 @@ for arguments in "" "decode" "decode Q9_0" "encode Q8_0" "encode Q8_0 --row 0" "
     run 2 "$tmp/empty" $arguments
 done
 run 2 "$tmp/empty" encode Q8_0 --row 32 --imatrix "$values"
-says "$tmp/err" "only the encoder of INT4 uses an importance matrix"
+says "$tmp/err" "the encoder of Q8_0 uses no importance matrix"
 run 70 "$tmp/empty" encode FP8 --row 1152921504606846975
 run 0 "$tmp/empty" --help
 says "$tmp/out" "UE8M0"

@@ -20,6 +20,9 @@ void quant_write(const void *data, size_t n);
  * when n * size overflows. */
 void *quant_alloc(uint64_t n, uint64_t size);
 
+/* The file's n float32, all of which can weigh something; exits where it has others. */
+const float *quant_read_importance(const char *path, uint64_t n);
+
 /* stdin -> stdout, rows of n > 0 elements. */
 void fp8_encode(uint64_t n);
 void fp8_decode(uint64_t n);

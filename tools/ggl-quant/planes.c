@@ -2,10 +2,8 @@
  * FP8, FP4 and INT4, whose scales lie in planes of their own behind the codes of all rows: an encoder holds scales
  * back until the end, a decoder has to read everything before the first value.
  */
-#include <float.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <string.h>
 #include "ggl-quant/ggl-quant.h"
 
@@ -71,27 +69,11 @@ void fp4_encode(uint64_t n)
     quant_write(scales.data, (size_t)scales.n);
 }
 
-/* n numbers that can weigh something. */
-static const float *read_importance(const char *path, uint64_t n)
-{
-    size_t size;
-    float *w = quant_alloc(n, sizeof(*w));
-    char *bytes = cli_read_file(&cli, path, &size);
-    bool fits = size % sizeof(*w) == 0 && size / sizeof(*w) == n;
-    if (fits) memcpy(w, bytes, size);
-    free(bytes);
-    if (!fits) cli_die(&cli, EXIT_DATA, "%s: %zu bytes, expected %" PRIu64 " float32, one an element of a row", path, size, n);
-    for (uint64_t i = 0; i < n; i++)
-        if (!(w[i] >= 0 && w[i] <= FLT_MAX))
-            cli_die(&cli, EXIT_DATA, "%s: number %" PRIu64 " is %g, expected an importance, 0 or more", path, i, (double)w[i]);
-    return w;
-}
-
 void int4_encode(uint64_t n, const char *imatrix)
 {
     uint64_t done = 0;
     static struct bytes scales, row_scales;
-    const float *importance = imatrix ? read_importance(imatrix, n) : NULL;
+    const float *importance = imatrix ? quant_read_importance(imatrix, n) : NULL;
     float row_scale;
     float *x = quant_alloc(n, sizeof(float));
     uint8_t *codes = quant_alloc(n / 2, 1);

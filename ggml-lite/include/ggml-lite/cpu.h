@@ -17,24 +17,12 @@
 #ifndef GGL_CPU_H
 #define GGL_CPU_H
 
+#include "quant/isa.h"
 #include "quant/quant.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define GGL_ISA_AVX2       (UINT64_C(1) << 0) /* with FMA and F16C */
-#define GGL_ISA_AVX512     (UINT64_C(1) << 1) /* F, BW, VL and DQ */
-#define GGL_ISA_AVX512VNNI (UINT64_C(1) << 2)
-#define GGL_ISA_AVX512BF16 (UINT64_C(1) << 3)
-#define GGL_ISA_AVX512VBMI (UINT64_C(1) << 4)
-/* No instructions: how Intel's cores want theirs used.  They are to be told what to fetch, and multiply floats twice as
- * fast as pairs of BF16. */
-#define GGL_ISA_INTEL      (UINT64_C(1) << 5)
-#define GGL_ISA_AMX        (UINT64_C(1) << 6) /* tiles of int8 and of BF16 */
-#define GGL_ISA_NEON       (UINT64_C(1) << 8)
-#define GGL_ISA_DOTPROD    (UINT64_C(1) << 9)
-#define GGL_ISA_I8MM       (UINT64_C(1) << 10)
 
 /* Levels of this machine, less the disabled ones. */
 GGL_API uint64_t ggl_cpu_isa(void);

@@ -120,6 +120,9 @@ GGL_API bool ggl_encode(enum ggl_type type, const float *x, void *blocks, int64_
  * Q8_0 and MXFP4 ignore weights.  Weights that are all zero within a group count as all alike. */
 GGL_API bool ggl_encode_row(enum ggl_type type, const float *x, const float *weights, void *blocks, int64_t n);
 GGL_API bool ggl_encode_needs_weights(enum ggl_type type);
+GGL_API bool ggl_encode_uses_weights(enum ggl_type type); /* false: it has no encoder, or that ignores them */
+/* The same, and the same bytes, faster with what ggl_cpu_isa() of ggml-lite/cpu.h says that the processor can do. */
+GGL_API bool ggl_encode_row_at(uint64_t isa, enum ggl_type type, const float *x, const float *weights, void *blocks, int64_t n);
 
 /* ---- scalars.  All exact; rounding is to nearest, ties to even, unless said otherwise. */
 GGL_API float ggl_f16_to_f32(uint16_t h);   /* denormals, infinities and NaN included */
