@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import fast
 import formats
 from parts import (KEEP_OUT, Norm, Weight, hadamard_matrix, parameter, rms, rope_frequencies, rotate, store_index,
                    store_row, turn_table)
@@ -59,14 +60,14 @@ class Indexer(nn.Module):
         """-> scores (b, t, rows) of all rows, visible or not."""
         b, t = x.shape[:2]
         c = self.compressor
-        kv, score, gain = F.linear(x, torch.cat([*c.matrices(), self.weights_proj.weight])).split(
+        kv, score, gain = fast.linear(x, torch.cat([*c.matrices(), self.weights_proj.weight])).split(
             [c.width, c.width, self.heads], -1)
         keys = store_index(c(kv, score, turns), self.hadamard)
-        q = rotate(F.linear(latent, self.wq_b.weight).view(b, t, self.heads, self.dim), turns)
+        q = rotate(fast.linear(latent, self.wq_b.weight).view(b, t, self.heads, self.dim), turns)
         q = store_index(q, self.hadamard).view(b, t * self.heads, self.dim)
-        match = torch.bmm(q, keys.transpose(1, 2)).relu_().view(b * t, self.heads, -1)
+        match = fast.bmm(q, keys.transpose(1, 2)).relu_().view(b * t, self.heads, -1)
         gain = gain.reshape(b * t, 1, self.heads) * (self.dim * self.heads) ** -0.5
-        return torch.bmm(gain, match).view(b, t, -1)
+        return fast.bmm(gain, match).view(b, t, -1)
 
 
 def choose_rows(score, visible, top_k):
@@ -144,7 +145,7 @@ class Attention(nn.Module):
         turns = turn_table(torch.arange(t, device=x.device), self.freqs)
         latent, kv, *compressor = self._project(x)
         latent = self.q_norm(latent)
-        q = F.linear(latent, self.wq_b.weight).view(b, t, self.heads, self.dim)
+        q = fast.linear(latent, self.wq_b.weight).view(b, t, self.heads, self.dim)
         q = rotate(rms(q, self.eps) * self.dim ** -0.5, turns)
         kv = store_row(rotate(self.kv_norm(kv).unsqueeze(2), turns).squeeze(2), self.rope)
         rows, seen = None, None
@@ -158,29 +159,29 @@ class Attention(nn.Module):
     def _project(self, x):
         """All that is linear in x, in one matrix."""
         weights = [self.wq_a.weight, self.wkv.weight] + (self.compressor.matrices() if self.ratio else [])
-        return F.linear(x, torch.cat(weights)).split([w.shape[0] for w in weights], -1)
+        return fast.linear(x, torch.cat(weights)).split([w.shape[0] for w in weights], -1)
 
     def _attend(self, q, kv, rows, seen, index, notes):
         b, t, heads, dim = q.shape
         keys = self._window_keys(kv)
         blocks = keys.shape[0] // b
-        raw = torch.bmm(q.reshape(b * blocks, -1, dim), keys.transpose(1, 2))
+        raw = fast.bmm(q.reshape(b * blocks, -1, dim), keys.transpose(1, 2))
         mask = self.masks.raw(t, q.device)
         raw = raw.view(b, blocks, -1, heads, raw.shape[-1]).add_(mask.unsqueeze(2)).view(b, t, heads, -1)
         top = torch.maximum(raw.detach().amax(-1, keepdim=True), self.attn_sink.detach()[:, None])
         far = None
         if rows is not None:
-            far = torch.bmm(q.reshape(b, t * heads, dim), rows.transpose(1, 2)).view(b, t, heads, -1)
+            far = fast.bmm(q.reshape(b, t * heads, dim), rows.transpose(1, 2)).view(b, t, heads, -1)
             allowed = self._choose(far, top, seen, index, notes)
             far = far.add_(torch.where(allowed, 0.0, KEEP_OUT).unsqueeze(-2))
             top = torch.maximum(top, far.detach().amax(-1, keepdim=True))
         raw = raw.sub_(top).exp_()
         total = raw.sum(-1, keepdim=True) + torch.exp(self.attn_sink[:, None] - top)
-        out = torch.bmm(raw.view(b * blocks, -1, raw.shape[-1]), keys).view(b, t, heads, dim)
+        out = fast.bmm(raw.view(b * blocks, -1, raw.shape[-1]), keys).view(b, t, heads, dim)
         if rows is not None:
             far = far.sub_(top).exp_()
             total = total + far.sum(-1, keepdim=True)
-            out = out + torch.bmm(far.view(b, t * heads, -1), rows).view(b, t, heads, dim)
+            out = out + fast.bmm(far.view(b, t * heads, -1), rows).view(b, t, heads, dim)
         return out / total
 
     def _window_keys(self, kv):
@@ -208,5 +209,5 @@ class Attention(nn.Module):
     def _output(self, out):
         b, t = out.shape[:2]
         w = self.wo_a.weight.view(self.groups, -1, self.wo_a.weight.shape[-1])
-        low = torch.bmm(out.reshape(b * t, self.groups, -1).transpose(0, 1), w.transpose(1, 2))
-        return F.linear(low.transpose(0, 1).reshape(b, t, -1), self.wo_b.weight)
+        low = fast.bmm(out.reshape(b * t, self.groups, -1).transpose(0, 1), w.transpose(1, 2))
+        return fast.linear(low.transpose(0, 1).reshape(b, t, -1), self.wo_b.weight)

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import fast
 from parts import Weight, parameter
 
 
@@ -60,10 +61,10 @@ class Experts(nn.Module):
         back[order] = torch.arange(len(order), device=order.device)
         counts = torch.bincount(chosen.flatten(), minlength=self.n).tolist()
         parts = ToExperts.apply(x, order, back, k).split(counts)
-        both = torch.cat([F.linear(p, w.flatten(0, 1)) for p, w in zip(parts, self.w13.unbind())])
+        both = torch.cat([fast.linear(p, w.flatten(0, 1)) for p, w in zip(parts, self.w13.unbind())])
         gate, up = both.chunk(2, -1)
         inner = swiglu(gate, up, limit) * gains.flatten()[order].unsqueeze(1)
-        y = torch.cat([F.linear(p, w) for p, w in zip(inner.split(counts), self.w2.unbind())])
+        y = torch.cat([fast.linear(p, w) for p, w in zip(inner.split(counts), self.w2.unbind())])
         return FromExperts.apply(y, order, back, k)
 
 
@@ -75,8 +76,8 @@ class SharedExpert(nn.Module):
         self.w2 = Weight("fp8", d, inner, gain=(2 * cfg["num_hidden_layers"]) ** -0.5)
 
     def forward(self, x, limit):
-        gate, up = F.linear(x, torch.cat([self.w1.weight, self.w3.weight])).chunk(2, -1)
-        return F.linear(swiglu(gate, up, limit), self.w2.weight)
+        gate, up = fast.linear(x, torch.cat([self.w1.weight, self.w3.weight])).chunk(2, -1)
+        return fast.linear(swiglu(gate, up, limit), self.w2.weight)
 
 
 class Gate(nn.Module):

@@ -3,6 +3,8 @@ and Sinkhorn's iteration makes doubly stochastic.
 """
 import torch
 
+import fast
+
 
 def mixes_of(h, fn, eps):
     """h (n, streams, d) -> (n, outputs): a matrix times the streams, whose root mean square divides the result."""
@@ -37,3 +39,16 @@ def gather(h, pre):
 def scatter(y, h, post, comb):
     """The streams mixed, and the block's output added to each: (n, streams, d)."""
     return torch.baddbmm(post.unsqueeze(2) * y.unsqueeze(1), comb.transpose(1, 2), h)
+
+
+def read(h, fn, scale, base, cfg):
+    """-> the row that a sub-block works on (n, d), and how its result is written back."""
+    streams, iterations, eps = cfg["hc_mult"], cfg["hc_sinkhorn_iters"], cfg["hc_eps"]
+    if fast.has_kernels(h):
+        return fast.Read.apply(h, fn, scale, base, iterations, cfg["rms_norm_eps"], eps)
+    pre, post, comb = split(mixes_of(h, fn, cfg["rms_norm_eps"]), scale, base, streams, iterations, eps)
+    return gather(h, pre), post, comb
+
+
+def write(y, h, post, comb):
+    return fast.Write.apply(y, h, post, comb) if fast.has_kernels(h) else scatter(y, h, post, comb)

@@ -6,6 +6,7 @@ formats can hold (round_all); who trains keeps the unrounded ones.
 import torch
 from torch import nn
 
+import fast
 import formats
 import hyper_connection as hc
 from attention import Attention
@@ -61,20 +62,15 @@ class Block(nn.Module):
         setattr(self, f"hc_{part}_scale", parameter("f32", torch.full((3,), 0.1)))
 
     def _read(self, h, part):
-        """-> the row that a sub-block works on, and how its result is written back."""
-        fn, base, scale = (getattr(self, f"hc_{part}_{name}") for name in ("fn", "base", "scale"))
-        cfg = self.cfg
-        m = hc.mixes_of(h, fn, cfg["rms_norm_eps"])
-        pre, post, comb = hc.split(m, scale, base, cfg["hc_mult"], cfg["hc_sinkhorn_iters"], cfg["hc_eps"])
-        return hc.gather(h, pre), post, comb
+        return hc.read(h, *(getattr(self, f"hc_{part}_{name}") for name in ("fn", "scale", "base")), self.cfg)
 
     def forward(self, h, tokens, notes):
         """h (b * t, streams, d), tokens (b, t)."""
         x, post, comb = self._read(h, "attn")
         x = self.attn(self.attn_norm(x).view(*tokens.shape, -1), notes)
-        h = hc.scatter(x.reshape(len(h), -1), h, post, comb)
+        h = hc.write(x.reshape(len(h), -1), h, post, comb)
         x, post, comb = self._read(h, "ffn")
-        return hc.scatter(self.ffn(self.ffn_norm(x), tokens.flatten()), h, post, comb)
+        return hc.write(self.ffn(self.ffn_norm(x), tokens.flatten()), h, post, comb)
 
 
 class MtpBlock(Block):
@@ -89,8 +85,8 @@ class MtpBlock(Block):
 
     def draft(self, h, embedded, following, notes):
         """h (n, streams, d) of all positions but the last, embedded (n, d) the tokens that follow them."""
-        z = torch.nn.functional.linear(self.hnorm(h), self.h_proj.weight)
-        z = z + torch.nn.functional.linear(self.enorm(embedded), self.e_proj.weight).unsqueeze(1)
+        z = fast.linear(self.hnorm(h), self.h_proj.weight)
+        z = z + fast.linear(self.enorm(embedded), self.e_proj.weight).unsqueeze(1)
         return self.out.mix(self(z, following, notes))
 
 
@@ -119,7 +115,7 @@ class Model(nn.Module):
         return self.out.mix(h)
 
     def logits(self, rows):
-        return nn.functional.linear(rows, self.head.weight)
+        return fast.linear(rows, self.head.weight)
 
     def draft_rows(self, h, tokens, notes):
         """The same of the MTP block, for positions 0 to t - 2: row i foretells token i + 2."""
