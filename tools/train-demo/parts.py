@@ -6,6 +6,7 @@ from torch import nn
 
 import formats
 
+CACHE_ROUNDING = True   # off: what the runtime calls --cache-rounding off, to tell rounding from arithmetic
 KEEP_OUT = -1e30   # a score that softmax turns into nothing; an infinity would make gradients of empty rows NaN
 
 
@@ -98,7 +99,7 @@ def store_row(rows, n_rope):
     def rounded(x):
         return torch.cat([formats.round_fp8_row(x[..., :-n_rope], 64), formats.bf16(x[..., -n_rope:])], -1)
 
-    return formats.Straight.apply(rows, rounded)
+    return formats.Straight.apply(rows, rounded) if CACHE_ROUNDING else rows
 
 
 def hadamard_matrix(n):
@@ -110,4 +111,5 @@ def hadamard_matrix(n):
 
 def store_index(rows, matrix):
     """An index query or key: turned by Hadamard's matrix, then FP4."""
-    return formats.Straight.apply(rows @ matrix, formats.round_fp4_row)
+    turned = rows @ matrix
+    return formats.Straight.apply(turned, formats.round_fp4_row) if CACHE_ROUNDING else turned
