@@ -35,7 +35,11 @@ def turns_of_chat(rng, size):
 
 # what a conversation is, by the kind drawn: (rng, longest) -> messages
 def plain(rng, longest):
-    return as_messages(turns_of_chat(rng, rng.choice([24, 48, 96, min(longest, 224)])), rng.choice(SYSTEMS))
+    """Often with a sum at the end: only the last turn shows its reasoning."""
+    turns = turns_of_chat(rng, rng.choice([24, 48, 96, min(longest - 40, 200)]))
+    if rng.random() < 0.35:
+        turns.append(rng.choice([skills.addition, skills.addition, skills.subtraction])(rng, False))
+    return as_messages(turns, rng.choice(SYSTEMS))
 
 
 def lists(rng, longest):
@@ -67,17 +71,6 @@ def encode(tok, messages, thinking):
         ids += part
         trained += [written] * len(part)
     return ids, trained
-
-
-def stream(tok, seed, mix, longest):
-    """Endless (ids, trained), none longer than `longest`; mix: [(kind, weight)]."""
-    rng = random.Random(seed)
-    kinds, weights = [k for k, _ in mix], [w for _, w in mix]
-    while True:
-        messages, thinking = conversation(rng, rng.choices(kinds, weights)[0], longest)
-        ids, trained = encode(tok, messages, thinking)
-        if len(ids) <= longest:
-            yield ids, trained
 
 
 # ---- the tests
@@ -129,9 +122,14 @@ def suite(seed=20260, rng=None):
 def sample_texts(n, seed=7):
     rng = random.Random(seed)
     for _ in range(n):
-        kind = rng.choices([plain, lists, needles, tools], [6, 2, 1, 1])[0]
+        kind = rng.choices([plain, lists, needles, tools], [7, 1, 1, 1])[0]
         messages, thinking = conversation(rng, kind, 400)
         yield chat.prompt(messages, thinking)
+
+
+def learn_vocabulary():
+    """1740 merges, 256 bytes and 20 special tokens: 2016 rows of the embedding."""
+    return tokenizer.learn_merges(sample_texts(6000), 1740)
 
 
 def main():
@@ -141,9 +139,8 @@ def main():
             for it in suite():
                 f.write(json.dumps(it, ensure_ascii=False) + "\n")
     elif command == "vocabulary":
-        merges = tokenizer.learn_merges(sample_texts(6000), int(rest[1]) if len(rest) > 1 else 1004)
         with open(rest[0], "w", encoding="utf-8") as f:
-            json.dump(tokenizer.document(merges), f, ensure_ascii=False)
+            json.dump(tokenizer.document(learn_vocabulary()), f, ensure_ascii=False)
     else:
         for text in sample_texts(int(rest[0]) if rest else 5, 11):
             print(text, end="\n\n")

@@ -1,7 +1,7 @@
 """A small vocabulary in the form of DeepSeek's tokenizer.json: byte-level BPE behind its three splits.
 
 Merges are learned from the start of a word only: what often follows a space, or begins with a capital letter, becomes
-one token, and everything else stays in letters and digits.  So sentences are short, and a word in quotes, a number or a
+one token, and so do the words of the markup; everything else stays in letters and digits.  So sentences are short, and a word in quotes, a number or a
 rare name is spelled: the model can see its letters.
 """
 import collections
@@ -58,20 +58,25 @@ def merge(symbols, pair):
     return out
 
 
+# words of the markup and of schemas: they stand in quotes, too, but are read and written all the time
+MARKUP = set("""tool invoke parameter true false name description parameters type object properties string integer
+required city item get temperature condition result price time multiply tools""".split())
+
+
 def begins_word(symbol):
-    """A space, a capital letter, a line break, or the punctuation of markup; quotes never: what they hold is spelled."""
-    return symbol[0] == BYTES[32] or symbol[0].isupper() or symbol[0] in (BYTES[10], "<", "{", "|", ":", ">", ".", ",", "=", "}")
+    """A space, a capital letter, a line break or punctuation; not a quote: what it holds is spelled."""
+    return symbol[0] == BYTES[32] or symbol[0].isupper() or symbol[0] in BYTES[10] + "<{|:>.,=}_/#"
 
 
 def learn_merges(texts, n):
     """The n most frequent pairs at the start of words, one after the other."""
     counts = collections.Counter(p for text in texts for plain in _ADDED.split(text)[::2] for p in pieces(plain))
-    words = [(list(word), count) for word, count in counts.items() if not word.isdigit()]
+    words = [(list(word), count) for word, count in counts.items() if begins_word(word) or word in MARKUP]
     merges = []
     while len(merges) < n:
         pairs = collections.Counter()
         for symbols, count in words:
-            if len(symbols) > 1 and begins_word(symbols[0]):
+            if len(symbols) > 1:
                 pairs[symbols[0], symbols[1]] += count
         if not pairs:
             break
