@@ -1,6 +1,4 @@
-"""What one step learns from: conversations grouped by length and padded, each step's drawn from a seed of its own, so
-that a resumed run sees what an uninterrupted one would have.
-"""
+"""What the model learns from: conversations grouped by length and padded."""
 import random
 
 import torch
@@ -8,7 +6,7 @@ import torch
 import data
 
 PAD = 2
-EDGES = (48, 96, 160, 256, 384, 512, 768, 1024, 2048, 4096)
+EDGES = (32, 64, 128, 192, 256, 384, 512, 768, 1152, 2048, 4096)
 PROMPT_WEIGHT = 0.1   # what the model reads counts a little, too: that teaches the words
 
 
@@ -25,22 +23,9 @@ def mix(progress):
     return kinds
 
 
-def draw(tok, rng, progress, tokens):
-    """Conversations of about so many tokens in all: [(ids, written by the model)]."""
-    kinds = mix(progress)
-    out, room = [], tokens
-    while room > 0:
-        kind, _, longest = rng.choices(kinds, [w for _, w, _ in kinds])[0]
-        ids, trained = data.encode(tok, *data.conversation(rng, kind, longest))
-        if len(ids) <= longest:
-            out.append((ids, trained))
-            room -= len(ids)
-    return out
-
-
-def pad(conversations):
+def pad(conversations, length=None):
     """-> ids (b, t) and weights (b, t): how much predicting the token counts."""
-    t = max(len(ids) for ids, _ in conversations)
+    t = length or max(len(ids) for ids, _ in conversations)
     ids = torch.full((len(conversations), t), PAD)
     weights = torch.zeros(len(conversations), t)
     for i, (row, trained) in enumerate(conversations):
@@ -49,16 +34,22 @@ def pad(conversations):
     return ids, weights
 
 
-def groups(conversations):
-    """Padded batches of similar lengths."""
-    rest = sorted(conversations, key=lambda c: len(c[0]))
-    for edge in EDGES:
-        fit = [c for c in rest if len(c[0]) <= edge]
-        rest = rest[len(fit):]
-        if fit:
-            yield pad(fit)
+class Source:
+    """Sorts conversations by length, and hands out a batch when one is full: all batches have one of few shapes."""
 
+    def __init__(self, tok, seed, tokens=2048):
+        self.tok, self.rng, self.tokens = tok, random.Random(seed), tokens
+        self.waiting = {edge: [] for edge in EDGES}
 
-def of_step(tok, seed, worker, step, progress, tokens):
-    rng = random.Random(f"{seed} {worker} {step}")
-    return list(groups(draw(tok, rng, progress, tokens)))
+    def batch(self, progress):
+        kinds = mix(progress)
+        while True:
+            kind, _, longest = self.rng.choices(kinds, [w for _, w, _ in kinds])[0]
+            ids, trained = data.encode(self.tok, *data.conversation(self.rng, kind, longest))
+            if len(ids) > max(longest, 384):
+                continue
+            edge = next(e for e in EDGES if len(ids) <= e)
+            self.waiting[edge].append((ids, trained))
+            if len(self.waiting[edge]) * edge > self.tokens - edge:
+                full, self.waiting[edge] = self.waiting[edge], []
+                return pad(full, edge)

@@ -7,34 +7,59 @@ import fast
 from parts import Weight, parameter
 
 
-class ToExperts(torch.autograd.Function):
-    """Rows repeated and ordered by expert; the gradient is collected the other way round, without scattering."""
+STEP = 64   # an expert's rows are padded to a multiple: matrix products of few different sizes are prepared once
 
+
+class Plan:
+    """Where each token's k rows lie, ordered by expert: assignment a of the flat (n, k) has row place[a]."""
+
+    def __init__(self, chosen, experts):
+        self.copies = chosen.shape[1]
+        flat = chosen.flatten()
+        order = torch.argsort(flat)
+        counts = torch.bincount(flat, minlength=experts)
+        padded = (counts + STEP - 1) // STEP * STEP
+        shift = (padded.cumsum(0) - padded) - (counts.cumsum(0) - counts)
+        rows = torch.arange(len(flat), device=flat.device) + shift[flat[order]]
+        self.place = torch.empty_like(order)
+        self.place[order] = rows
+        self.sizes = padded.tolist()
+
+    def spread(self, x):
+        """Rows of x (n, d), each in its k places; zeros between."""
+        out = x.new_zeros(sum(self.sizes), x.shape[-1])
+        for i in range(self.copies):
+            out[self.place[i::self.copies]] = x
+        return out
+
+    def collect(self, y):
+        """The sum of each token's rows."""
+        out = y[self.place[0::self.copies]]
+        for i in range(1, self.copies):
+            out += y[self.place[i::self.copies]]
+        return out
+
+
+class ToExperts(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, order, back, copies):
-        ctx.save_for_backward(back)
-        ctx.copies = copies
-        return x[torch.div(order, copies, rounding_mode="floor")]
+    def forward(ctx, x, plan):
+        ctx.plan = plan
+        return plan.spread(x)
 
     @staticmethod
     def backward(ctx, g):
-        back, = ctx.saved_tensors
-        return g[back].view(-1, ctx.copies, g.shape[-1]).sum(1), None, None, None
+        return ctx.plan.collect(g), None
 
 
 class FromExperts(torch.autograd.Function):
-    """The sum of a token's rows, which lie ordered by expert."""
-
     @staticmethod
-    def forward(ctx, y, order, back, copies):
-        ctx.save_for_backward(order)
-        ctx.copies = copies
-        return y[back].view(-1, copies, y.shape[-1]).sum(1)
+    def forward(ctx, y, plan):
+        ctx.plan = plan
+        return plan.collect(y)
 
     @staticmethod
     def backward(ctx, g):
-        order, = ctx.saved_tensors
-        return g[torch.div(order, ctx.copies, rounding_mode="floor")], None, None, None
+        return ctx.plan.spread(g), None
 
 
 def swiglu(gate, up, limit):
@@ -55,17 +80,14 @@ class Experts(nn.Module):
 
     def forward(self, x, chosen, gains, limit):
         """x (n, d), chosen and gains (n, k) -> (n, d)."""
-        k = chosen.shape[1]
-        order = torch.argsort(chosen.flatten())
-        back = torch.empty_like(order)
-        back[order] = torch.arange(len(order), device=order.device)
-        counts = torch.bincount(chosen.flatten(), minlength=self.n).tolist()
-        parts = ToExperts.apply(x, order, back, k).split(counts)
-        both = torch.cat([fast.linear(p, w.flatten(0, 1)) for p, w in zip(parts, self.w13.unbind())])
+        plan = Plan(chosen, self.n)
+        parts = ToExperts.apply(x, plan).split(plan.sizes)
+        both = torch.cat([fast.linear(p, w.flatten(0, 1)) for p, w in zip(parts, self.w13.unbind()) if len(p)])
         gate, up = both.chunk(2, -1)
-        inner = swiglu(gate, up, limit) * gains.flatten()[order].unsqueeze(1)
-        y = torch.cat([fast.linear(p, w) for p, w in zip(inner.split(counts), self.w2.unbind())])
-        return FromExperts.apply(y, order, back, k)
+        gain = gains.new_zeros(sum(plan.sizes)).index_copy(0, plan.place, gains.flatten())
+        inner = swiglu(gate, up, limit) * gain.unsqueeze(1)
+        y = torch.cat([fast.linear(p, w) for p, w in zip(inner.split(plan.sizes), self.w2.unbind()) if len(p)])
+        return FromExperts.apply(y, plan)
 
 
 class SharedExpert(nn.Module):

@@ -10,6 +10,8 @@ import tempfile
 
 import torch
 
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")   # a product of a new size costs a millisecond
+
 _library = None
 _products = torch.float32
 

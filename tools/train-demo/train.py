@@ -8,6 +8,7 @@ parameters.  That is about twice as fast as two threads, which wait for one anot
 """
 import argparse
 import csv
+import json
 import math
 import pathlib
 import random
@@ -16,10 +17,10 @@ import time
 import torch
 from torch import multiprocessing as mp
 
+import batches
 import data
 import exam
 import fast
-import json
 import muon
 import tokenizer
 import trainer
@@ -32,7 +33,7 @@ def arguments():
     p.add_argument("--stop-after", type=float, help="minutes of this call; resume later (default: to the end)")
     p.add_argument("--steps", type=int, help="stop after so many steps, with a schedule of steps instead of minutes")
     p.add_argument("--processes", type=int, default=2)
-    p.add_argument("--tokens", type=int, default=8192, help="of a step, all processes together")
+    p.add_argument("--batches", type=int, default=2, help="of 2048 tokens, a step and process")
     p.add_argument("--lr", type=float, default=4e-3)
     p.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     p.add_argument("--seed", type=int, default=1)
@@ -76,6 +77,7 @@ class Worker:
         self.args, self.index, self.model, self.optimizer, self.tok = args, index, model, optimizer, tok
         self.clock, self.gradients, self.loads, self.barrier = clock, gradients, loads, barrier
         self.mine = shared_out(model, args.processes)[index]
+        self.source = batches.Source(tok, f"{args.seed} {index} {int(clock.state[1])}")   # a resumed run draws anew
 
     def gradient(self, name):
         return sum(g[name] for g in self.gradients) / len(self.gradients)
@@ -110,7 +112,7 @@ class Worker:
     def step(self):
         args, step, progress = self.args, int(self.clock.state[1]), self.clock.progress()
         self.model.train()
-        group = trainer.batches.of_step(self.tok, args.seed, self.index, step, progress, args.tokens // args.processes)
+        group = [self.source.batch(progress) for _ in range(args.batches)]
         rng = random.Random(f"mtp {args.seed} {self.index} {step}")
         result = trainer.backward(self.model, group, progress, rng)
         self.hand_in()
