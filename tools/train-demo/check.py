@@ -2,7 +2,7 @@
 
     check.py reference V4REF.py        logits of a random model against an executable specification in numpy, which
                                        has Checkpoint(directory) and Model(checkpoint).hidden, .logits and .draft
-    check.py engine BIN [CHECKPOINT]   logits of a random (or the given) checkpoint against gguf-convert and ggl-eval
+    check.py engine BIN [RUN_DIR]      logits of a random model (or a run's) against gguf-convert and ggl-eval
     check.py encoding BIN TOKENIZER    prompts and tokens against ggl-encode and ggl-tokenize
     check.py gradients                 every parameter gets one
     check.py kernels                   hyper_connection.c against hyper_connection.py; products in BF16
@@ -25,6 +25,7 @@ import fast
 import hyper_connection as hc
 import parts
 import tokenizer
+import trainer
 from model import Model, Notes
 
 
@@ -101,10 +102,15 @@ def floats(path, width):
     return torch.frombuffer(bytearray(pathlib.Path(path).read_bytes()), dtype=torch.float32).view(-1, width)
 
 
-def check_engine(bin_directory, checkpoint=None, tokens=None):
-    import trainer
-    model = trainer.load_model(checkpoint) if checkpoint else random_model()
-    tokens = tokens or some_tokens(model)
+def check_engine(bin_directory, run=None):
+    """A run is asked about a conversation with a list; its greedy answers must be the engine's."""
+    if run:
+        model = trainer.load_model(pathlib.Path(run) / "state.pt")
+        tok = tokenizer.Tokenizer(pathlib.Path(run) / "tokenizer.json")
+        tokens = data.encode(tok, data.lists(random.Random(8), 400), True)[0]
+    else:
+        model = random_model()
+        tokens = some_tokens(model)
     with tempfile.TemporaryDirectory() as directory:
         d = pathlib.Path(directory)
         export.write_checkpoint(model, d / "checkpoint")

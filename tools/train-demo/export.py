@@ -5,18 +5,11 @@ The rounding was done in training already, so nothing is lost here: parameters a
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
 
 import formats
-
-STORED_AS = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64", torch.int8: "I8"}
-
-
-def code_table(values):
-    """Bits of a float -> code of a small format."""
-    return torch.tensor(values, dtype=torch.float32)
-
 
 def e4m3_codes(values):
     """Exact E4M3 values -> their bytes."""
@@ -37,11 +30,6 @@ def e2m1_codes(values):
 
 def e8m0_codes(scale):
     return ((scale.contiguous().view(torch.int32) >> 23) & 0xFF).to(torch.uint8)
-
-
-def raw(tensor):
-    return tensor.contiguous().view(torch.uint8).numpy().tobytes() if tensor.dtype != torch.int64 \
-        else tensor.contiguous().numpy().astype("<i8").tobytes()
 
 
 def add(tensors, name, dtype, shape, data):
@@ -133,3 +121,16 @@ def write_checkpoint(model, directory, tokenizer=None):
     if tokenizer:
         shutil.copyfile(tokenizer, directory / "tokenizer.json")
     return total
+
+
+def main():
+    import trainer
+    if len(sys.argv) != 3:
+        sys.exit("usage: export.py RUN_DIR CHECKPOINT_DIR")
+    run, out = map(pathlib.Path, sys.argv[1:])
+    size = write_checkpoint(trainer.load_model(run / "state.pt"), out, run / "tokenizer.json")
+    print(f"{out}: {size / 1e6:.1f} MB of weights")
+
+
+if __name__ == "__main__":
+    main()
