@@ -8,10 +8,12 @@ parameters.  That is about twice as fast as two threads, which wait for one anot
 """
 import argparse
 import csv
+import ctypes
 import json
 import math
 import pathlib
 import random
+import signal
 import time
 
 import torch
@@ -72,6 +74,20 @@ class Clock:
         return self.state[0].item() / (60 * self.args.minutes)
 
 
+def end_with_parent():
+    """A process whose parent was killed would wait for it forever (Linux: prctl, PR_SET_PDEATHSIG)."""
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    except AttributeError:
+        pass
+
+
+def forget_after(path, step):
+    """Lines of a log that a killed run wrote behind its last checkpoint."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    path.write_text("".join(l for l in lines if int(l.split(",")[0]) <= step))
+
+
 class Worker:
     def __init__(self, args, index, model, optimizer, tok, clock, gradients, loads, barrier):
         self.args, self.index, self.model, self.optimizer, self.tok = args, index, model, optimizer, tok
@@ -122,6 +138,8 @@ class Worker:
         return result, sum(ids.numel() for ids, _ in group), sum(int((w > 0).sum()) for _, w in group)
 
     def run(self):
+        if self.index > 0:
+            end_with_parent()
         torch.set_num_threads(1)
         fast.use(fast.has_bf16_units() and not self.args.plain, not self.args.plain)
         keeper = Keeper(self) if self.index == 0 else None
@@ -139,6 +157,8 @@ class Keeper:
         self.w, self.args = worker, worker.args
         self.dir = pathlib.Path(self.args.run)
         self.started = self.last = self.saved = self.examined = time.monotonic()
+        for name in ("log.csv", "exam.csv"):
+            forget_after(self.dir / name, int(worker.clock.state[1]))
         self.log = open(self.dir / "log.csv", "a", newline="")
         self.writer = csv.writer(self.log)
 
@@ -157,11 +177,11 @@ class Keeper:
             print("step {} seconds {} progress {} loss {} index {} draft {} tokens {} padded {} tokens/s {}".format(*row), flush=True)
         done = self.w.clock.progress() >= 1
         stop = done or (self.args.stop_after and now - self.started >= 60 * self.args.stop_after)
-        if self.args.exam_every and (done or now - self.examined >= 60 * self.args.exam_every):
-            self.exam(done)
         if stop or now - self.saved >= 60 * self.args.save_every:
             trainer.save(self.dir / "state.pt", self.w.model, self.w.optimizer, clock=state.clone())
             self.saved = time.monotonic()
+        if self.args.exam_every and (done or now - self.examined >= 60 * self.args.exam_every):
+            self.exam(done)
         state[2] = float(bool(stop))
 
     def exam(self, done):
