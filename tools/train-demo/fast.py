@@ -24,6 +24,10 @@ def use(bf16_products, c_kernels):
     return f"products in {str(_products).split('.')[1]}, hyper-connections in {'C' if _library else 'PyTorch'}"
 
 
+def product_type():
+    return _products
+
+
 def has_bf16_units():
     """Without them BF16 products are slower than float32 ones."""
     try:
