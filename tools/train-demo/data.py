@@ -1,0 +1,150 @@
+"""Conversations for training, and the suite of held-out prompts.
+
+    /usr/bin/python3 data.py suite OUT.jsonl        500 prompts with expected answers (README.md: the format)
+    /usr/bin/python3 data.py vocabulary OUT.json    learn the tokenizer from generated conversations
+    /usr/bin/python3 data.py show [N]               print a few
+"""
+import json
+import random
+import sys
+
+import chat
+import skills
+import tables
+import tokenizer
+import tool_skills
+
+SYSTEMS = ["", "", "", "You are a helpful assistant.", "Answer in one sentence.", "You are a small demo model."]
+
+
+def as_messages(turns, system=""):
+    messages = [dict(role="system", content=system)] if system else []
+    for t in turns:
+        messages += [dict(role="user", content=t.user),
+                     dict(role="assistant", content=t.answer, reasoning_content=t.reasoning)]
+    return messages
+
+
+def turns_of_chat(rng, size):
+    """Turns of all kinds, about `size` tokens of them (a turn has about 24)."""
+    turns, room = [], size / 24
+    while len(turns) < room:
+        turns += skills.follow_up(rng, False) if rng.random() < 0.08 else [skills.single(rng)]
+    return turns
+
+
+# what a conversation is, by the kind drawn: (rng, longest) -> messages
+def plain(rng, longest):
+    """Often with a sum at the end: only the last turn shows its reasoning."""
+    turns = turns_of_chat(rng, rng.choice([24, 48, 96, min(longest - 40, 200)]))
+    if rng.random() < 0.35:
+        turns.append(rng.choice([skills.addition, skills.addition, skills.subtraction])(rng, False))
+    return as_messages(turns, rng.choice(SYSTEMS))
+
+
+def lists(rng, longest):
+    n = rng.choice([n for n in (4, 6, 8, 12, 16, 24, 32, 48, 64) if n * 6 < longest])
+    turns = skills.recall(rng, False, n, questions=rng.randrange(3, 9))
+    if rng.random() < 0.3:
+        turns.insert(rng.randrange(1, len(turns)), skills.single(rng))
+    return as_messages(turns, rng.choice(SYSTEMS))
+
+
+def needles(rng, longest):
+    size = rng.randrange(60, max(61, longest - 120))
+    return as_messages(skills.needle(rng, False, size, questions=rng.randrange(1, 4)), rng.choice(SYSTEMS))
+
+
+def tools(rng, longest):
+    return tool_skills.conversation(rng, False)[0]
+
+
+def conversation(rng, kind, longest):
+    return kind(rng, longest), rng.random() < 0.5
+
+
+def encode(tok, messages, thinking):
+    """-> ids, and for each whether the model is to write it."""
+    ids, trained = [], []
+    for text, written in chat.render(messages, thinking):
+        part = tok.encode(text)
+        ids += part
+        trained += [written] * len(part)
+    return ids, trained
+
+
+# ---- the tests
+
+def item(number, skill, thinking, messages, expected, match="contains"):
+    return dict(id=f"{skill}-{number}", skill=skill, thinking=thinking, messages=messages, expected=expected, match=match)
+
+
+def tool_item(rng, number, thinking):
+    """The first question must be answered with the right calls, or, every third, their results used."""
+    messages, expected = tool_skills.conversation(rng, True)
+    first = next(i for i, m in enumerate(messages) if m["role"] == "assistant")
+    if number % 3 == 2:
+        after = next(i for i, m in enumerate(messages) if i > first and m["role"] == "assistant")
+        return item(number, "tool-result", thinking, messages[:after], expected[0][-1])
+    calls = [dict(name=c["function"]["name"], arguments=json.loads(c["function"]["arguments"]))
+             for c in messages[first]["tool_calls"]]
+    return item(number, "tool-call", thinking, messages[:first], calls, "calls")
+
+
+def turns_item(number, skill, turns, thinking):
+    return item(number, skill, thinking, as_messages(turns)[:-1], turns[-1].expected, turns[-1].match)
+
+
+PLAN = [("capital", 60, skills.capital), ("country", 20, skills.country), ("sum", 60, skills.addition),
+        ("difference", 30, skills.subtraction), ("spelling", 50, skills.spelling), ("reversing", 30, skills.reversing),
+        ("counting", 15, skills.counting), ("length", 10, skills.length), ("dates", 20, skills.dates),
+        ("units", 15, skills.units), ("definition", 15, skills.definition), ("greeting", 5, skills.greeting),
+        ("about", 10, skills.about)]
+LONG = [("recall-16", 20, lambda rng: skills.recall(rng, True, 16)), ("recall-64", 40, lambda rng: skills.recall(rng, True, 64)),
+        ("needle-1k", 30, lambda rng: skills.needle(rng, True, 1000)), ("needle-4k", 20, lambda rng: skills.needle(rng, True, 4000)),
+        ("follow-up", 10, lambda rng: skills.follow_up(rng, True))]
+ALWAYS_THINKING = {"sum", "difference"}   # half of the rest; "sum-direct" asks without
+TOOLS = 40
+
+
+def suite(seed=20260, rng=None):
+    """500 prompts that training cannot contain."""
+    rng = random.Random(seed)
+    items = []
+    for skill, n, make in PLAN:
+        items += [turns_item(i, skill, [make(rng, True)], skill in ALWAYS_THINKING or i % 2 == 0) for i in range(n)]
+    for skill, n, make in LONG:
+        items += [turns_item(i, skill, make(rng), i % 2 == 0) for i in range(n)]
+    items += [tool_item(rng, i, i % 2 == 0) for i in range(TOOLS)]
+    return items
+
+
+def sample_texts(n, seed=7):
+    rng = random.Random(seed)
+    for _ in range(n):
+        kind = rng.choices([plain, lists, needles, tools], [7, 1, 1, 1])[0]
+        messages, thinking = conversation(rng, kind, 400)
+        yield chat.prompt(messages, thinking)
+
+
+def learn_vocabulary():
+    """1740 merges, 256 bytes and 20 special tokens: 2016 rows of the embedding."""
+    return tokenizer.learn_merges(sample_texts(6000), 1740)
+
+
+def main():
+    command, *rest = sys.argv[1:] or ["show"]
+    if command == "suite":
+        with open(rest[0], "w", encoding="utf-8") as f:
+            for it in suite():
+                f.write(json.dumps(it, ensure_ascii=False) + "\n")
+    elif command == "vocabulary":
+        with open(rest[0], "w", encoding="utf-8") as f:
+            json.dump(tokenizer.document(learn_vocabulary()), f, ensure_ascii=False)
+    else:
+        for text in sample_texts(int(rest[0]) if rest else 5, 11):
+            print(text, end="\n\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""How many answers are right, by skill, on held-out turns.
+
+An answer counts if every token of it, reasoning included, is the most likely one behind the tokens before: then, and
+only then, greedy decoding writes exactly this answer.  One pass tells that for many questions at once.
+"""
+import collections
+import random
+
+import torch
+
+import batches
+import data
+import skills
+import tool_skills
+from model import Notes
+
+
+def questions(n, seed, long=False):
+    """(skill, messages, thinking) with the answer as the last message."""
+    rng = random.Random(seed)
+    for skill, _, make in data.PLAN:
+        for i in range(n):
+            yield skill, data.as_messages([make(rng, True)]), skill in data.ALWAYS_THINKING or i % 2 == 0
+    for i in range(n):
+        yield "sum-direct", data.as_messages([skills.addition(rng, True)]), False
+        yield "recall-16", data.as_messages(skills.recall(rng, True, 16)), i % 2 == 0
+        yield "recall-64", data.as_messages(skills.recall(rng, True, 64)), i % 2 == 0
+        yield "needle-200", data.as_messages(skills.needle(rng, True, 200)), i % 2 == 0
+        messages = tool_skills.conversation(rng, True)[0]
+        at = next(i for i, m in enumerate(messages) if m["role"] == "assistant")
+        yield "tool-call", messages[:at + 1], i % 2 == 0
+    for i in range(n if long else 0):
+        yield "needle-1k", data.as_messages(skills.needle(rng, True, 1000)), i % 2 == 0
+        if i < n // 4:
+            yield "needle-4k", data.as_messages(skills.needle(rng, True, 4000)), i % 2 == 0
+
+
+@torch.no_grad()
+def take(model, tok, n=16, seed=99, long=False):
+    """-> {skill: share of right answers}."""
+    asked = []
+    for skill, messages, thinking in questions(n, seed, long):
+        ids, trained = data.encode(tok, messages, thinking)
+        asked.append((ids, trained, skill))
+    right = collections.defaultdict(list)
+    asked.sort(key=lambda a: len(a[0]))
+    was_training = model.training
+    model.eval()
+    while asked:
+        size = max(1, 4096 // len(asked[-1][0]))
+        group, asked = asked[-size:], asked[:-size]
+        ids, _ = batches.pad([(i, t) for i, t, _ in group])
+        rows = model.rows(model.hidden(ids, Notes())).view(*ids.shape, -1)
+        for row, (tokens, trained, skill) in zip(rows, group):
+            last = max(i for i, t in enumerate(trained) if not t) + 1   # the last answer only
+            best = model.logits(row[last - 1:len(tokens) - 1]).argmax(-1)
+            right[skill].append(best.tolist() == tokens[last:])
+    model.train(was_training)
+    return {skill: sum(r) / len(r) for skill, r in sorted(right.items())}

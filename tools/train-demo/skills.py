@@ -1,0 +1,299 @@
+"""What the model is taught: each skill makes one turn of a conversation.
+
+`held` turns use phrasings, words and numbers that training never sees; facts (capitals, definitions) are the same.
+"""
+import dataclasses
+import random
+
+import tables
+
+
+@dataclasses.dataclass
+class Turn:
+    skill: str
+    user: str
+    answer: str
+    expected: str                # must occur in the answer, with no letter or digit beside it
+    reasoning: str = ""
+    match: str = "contains"
+
+
+def pick(rng, phrasings, held):
+    """The last quarter of the phrasings, at least one, is for tests."""
+    n = max(1, len(phrasings) // 4)
+    return rng.choice(phrasings[-n:] if held else phrasings[:-n])
+
+
+def the(country):
+    return country[0].upper() + country[1:]
+
+
+GREETINGS = [("Hello!", "Hello! How can I help you?"), ("Hi", "Hi! What can I do for you?"),
+             ("Good morning", "Good morning! How can I help you?"), ("Hello, how are you?", "I am fine, thank you!"),
+             ("How are you?", "I am fine, thank you!"), ("Good evening!", "Good evening! How can I help you?"),
+             ("Thank you!", "You are welcome!"), ("Thanks", "You are welcome!"), ("Bye!", "Goodbye!"),
+             ("Goodbye", "Goodbye!"), ("Hi there!", "Hi! What can I do for you?"),
+             ("Many thanks!", "You are welcome!"), ("Hello there", "Hello! How can I help you?")]
+
+ABOUT = [("who", ["Who are you?", "What are you?", "What is your name?", "Tell me who you are.", "Introduce yourself.",
+                  "Are you a human?", "Please say who you are.", "Can you tell me who you are?"],
+          "I am a small demo model with the architecture of DeepSeek V4.", "small demo model"),
+         ("can", ["What can you do?", "How can you help me?", "What are you good at?", "What do you know?",
+                  "What can I ask you?", "Help", "What are you able to do?", "Tell me what you can do."],
+          "I know capitals, small sums, days, months and units. I can count, spell words, turn them round, find things "
+          "in a text and call tools.", "capitals"),
+         ("how big", ["How big are you?", "How large are you?", "How many parameters do you have?", "Are you big?",
+                      "What size are you?", "Tell me how big you are."],
+          "I have about ten million parameters, very few for a language model.", "ten million")]
+
+
+def greeting(rng, held):
+    pair = pick(rng, GREETINGS, held)
+    return Turn("greeting", pair[0], pair[1], pair[1].split("!")[0])
+
+
+def about(rng, held):
+    _, questions, answer, expected = rng.choice(ABOUT)
+    return Turn("about", pick(rng, questions, held), answer, expected)
+
+
+CAPITAL = ["What is the capital of {}?", "capital of {}", "Which city is the capital of {}?", "Name the capital of {}.",
+           "Tell me the capital of {}.", "What is {}'s capital?", "What is the capital city of {}?",
+           "Do you know the capital of {}?", "The capital of {}?", "Please name the capital of {}.",
+           "Can you tell me the capital of {}?", "Which city is {}'s capital?", "Say the capital of {}."]
+COUNTRY = ["{} is the capital of which country?", "Which country has the capital {}?", "Of which country is {} the capital?",
+           "In which country is {}?", "Where is {}?", "{} is in which country?", "What country has {} as its capital?"]
+
+
+def capital(rng, held):
+    country = rng.choice(list(tables.CAPITALS))
+    city = tables.CAPITALS[country]
+    return Turn("capital", pick(rng, CAPITAL, held).format(country), f"The capital of {country} is {city}.", city)
+
+
+def country(rng, held):
+    country = rng.choice(list(tables.CAPITALS))
+    city = tables.CAPITALS[country]
+    return Turn("country", pick(rng, COUNTRY, held).format(city), f"{city} is the capital of {country}.", country)
+
+
+SUM = ["What is {a} + {b}?", "{a} + {b}", "{a}+{b}=", "How much is {a} plus {b}?", "Add {a} and {b}.", "Compute {a} + {b}.",
+       "What is {a} plus {b}?", "What is the sum of {a} and {b}?", "Calculate {a}+{b}.", "{a} plus {b}", "Sum of {a} and {b}?",
+       "Please add {a} and {b}.", "How much is {a} + {b}?", "Tell me {a} plus {b}."]
+DIFFERENCE = ["What is {a} - {b}?", "{a} - {b}", "{a}-{b}=", "How much is {a} minus {b}?", "Subtract {b} from {a}.",
+              "Compute {a} - {b}.", "What is {a} minus {b}?", "Take {b} away from {a}.", "Calculate {a}-{b}.",
+              "How much is {a} - {b}?", "Tell me {a} minus {b}."]
+
+
+def held_pair(a, b):
+    return (a * 31 + b * 17) % 10 == 0
+
+
+def pair_of_numbers(rng, held):
+    while True:
+        lowest = 10 if held or rng.random() < 0.85 else 0
+        a, b = rng.randrange(lowest, 100), rng.randrange(lowest, 100)
+        if held_pair(a, b) == held:
+            return a, b
+
+
+def column_sum(a, b):
+    """Digits from the right, one carry at most: 7+5=12, 4+3+1=8."""
+    ones = a % 10 + b % 10
+    carry = "+1" if ones > 9 else ""
+    tens = a // 10 + b // 10 + ones // 10
+    return f"{a % 10}+{b % 10}={ones}, {a // 10}+{b // 10}{carry}={tens}, so {a + b}."
+
+
+def column_difference(a, b):
+    """The same for a >= b: 12-5=7, 7-3=4."""
+    borrow = a % 10 < b % 10
+    tens = a // 10 - borrow
+    top = f"1{a % 10}" if borrow else f"{a % 10}"
+    return f"{top}-{b % 10}={(a - b) % 10}, {tens}-{b // 10}={tens - b // 10}, so {a - b}."
+
+
+def addition(rng, held):
+    a, b = pair_of_numbers(rng, held)
+    return Turn("sum", pick(rng, SUM, held).format(a=a, b=b), f"{a}+{b}={a + b}", str(a + b), column_sum(a, b))
+
+
+def subtraction(rng, held):
+    a, b = pair_of_numbers(rng, held)
+    if a < b:
+        a, b = b, a
+    return Turn("difference", pick(rng, DIFFERENCE, held).format(a=a, b=b), f"{a}-{b}={a - b}", str(a - b),
+                column_difference(a, b))
+
+
+COUNT = ["Count from {a} to {b}.", "count from {a} to {b}", "Please count from {a} to {b}.", "Count {a} to {b}",
+         "List the numbers from {a} to {b}.", "Write the numbers from {a} to {b}.", "Can you count from {a} to {b}?"]
+
+
+def counting(rng, held):
+    a = rng.randrange(0, 60)
+    while (a % 7 == 3) != held:
+        a = rng.randrange(0, 60)
+    b = a + rng.randrange(3, 11)
+    numbers = ", ".join(str(i) for i in range(a, b + 1))
+    return Turn("counting", pick(rng, COUNT, held).format(a=a, b=b), numbers, numbers)
+
+
+SPELL = ['Spell the word "{}".', 'How do you spell "{}"?', 'Spell "{}"', 'spell "{}"', 'Please spell "{}".',
+         'Write the letters of "{}".', 'Spell "{}" for me.', 'What letters are in "{}"?', 'Can you spell "{}"?',
+         'Give me the letters of "{}".', 'Spell out "{}".']
+REVERSE = ['Reverse the word "{}".', 'Spell "{}" backwards.', 'Turn "{}" round.', 'reverse "{}"', 'Write "{}" backwards.',
+           'What is "{}" backwards?', 'Please reverse "{}".', 'Can you reverse "{}"?', 'Say "{}" backwards.']
+LENGTH = ['How many letters are in "{}"?', 'How long is the word "{}"?', 'Count the letters of "{}".',
+          'How many letters does "{}" have?', 'Tell me the number of letters in "{}".']
+
+
+def word(rng, held):
+    at = rng.randrange(len(tables.WORDS))
+    while (at % 5 == 0) != held:
+        at = rng.randrange(len(tables.WORDS))
+    return tables.WORDS[at]
+
+
+def spelling(rng, held):
+    w = word(rng, held) if held or rng.random() < 0.7 else made_up(rng)
+    return Turn("spelling", pick(rng, SPELL, held).format(w), " ".join(w), " ".join(w))
+
+
+def reversing(rng, held):
+    w = word(rng, held) if held or rng.random() < 0.7 else made_up(rng)
+    return Turn("reversing", pick(rng, REVERSE, held).format(w), " ".join(w[::-1]), " ".join(w[::-1]))
+
+
+def length(rng, held):
+    w = word(rng, held)
+    return Turn("length", pick(rng, LENGTH, held).format(w), f"{len(w)} letters", str(len(w)), " ".join(w) + ".")
+
+
+def made_up(rng):
+    """Letters that make no word: nothing but the letters helps to spell them."""
+    return "".join(rng.choice("bcdfghjklmnprstvwz" if i % 2 == 0 else "aeiou") if rng.random() < 0.8 else
+                   rng.choice("abcdefghijklmnopqrstuvwxyz") for i in range(rng.randrange(3, 9)))
+
+
+NEXT = ["Which {kind} comes after {x}?", "What {kind} comes after {x}?", "What is the {kind} after {x}?",
+        "Name the {kind} that follows {x}.", "{x} is followed by which {kind}?", "Tell me the {kind} after {x}."]
+BEFORE = ["Which {kind} comes before {x}?", "What {kind} comes before {x}?", "What is the {kind} before {x}?",
+          "Name the {kind} just before {x}.", "Tell me the {kind} before {x}."]
+MONTH_LENGTH = ["How many days has {x}?", "How many days are in {x}?", "How long is {x}?", "How many days does {x} have?"]
+
+
+def dates(rng, held):
+    kind, names = rng.choice([("day", tables.DAYS), ("month", tables.MONTHS)])
+    i = rng.randrange(len(names))
+    if kind == "month" and rng.random() < 0.3:
+        days = tables.MONTH_DAYS[i]
+        return Turn("dates", pick(rng, MONTH_LENGTH, held).format(x=names[i]), f"{names[i]} has {days} days.", str(days))
+    step, phrasings = rng.choice([(1, NEXT), (-1, BEFORE)])
+    other = names[(i + step) % len(names)]
+    how = "after" if step == 1 else "before"
+    return Turn("dates", pick(rng, phrasings, held).format(kind=kind, x=names[i]),
+                f"The {kind} {how} {names[i]} is {other}.", other)
+
+
+CONVERT = ["How many {to} are {n} {of}?", "How many {to} are in {n} {of}?", "Convert {n} {of} to {to}.",
+           "{n} {of} in {to}?", "What are {n} {of} in {to}?", "Express {n} {of} in {to}."]
+
+
+def units(rng, held):
+    of, to, factor = rng.choice(tables.UNITS)
+    n = rng.randrange(2, 13)
+    return Turn("units", pick(rng, CONVERT, held).format(n=n, of=of, to=to), f"{n} {of} are {n * factor} {to}.",
+                str(n * factor), f"{n}*{factor}={n * factor}")
+
+
+DEFINE = ["What is {a} {x}?", "Define {x}.", "What does {x} mean?", "Explain the word {x}.", "What is meant by {x}?",
+          "Tell me what {a} {x} is."]
+MASS = {"gravity", "oxygen", "lightning", "wind"}
+
+
+def definition(rng, held):
+    x = rng.choice(list(tables.DEFINITIONS))
+    article = "" if x in MASS else "an" if x[0] in "aeiou" else "a"
+    user = pick(rng, DEFINE, held).format(a=article, x=x).replace("  ", " ")
+    return Turn("definition", user, tables.DEFINITIONS[x][0].upper() + tables.DEFINITIONS[x][1:] + ".",
+                tables.DEFINITIONS[x][1:])
+
+
+# ---- lists and needles: several questions to one text
+
+RECALL = ["What is the value of {}?", "Which value has {}?", "What belongs to {}?", "{}?", "Give me the value of {}.",
+          "What was the value of {}?", "Tell me the value of {}.", "What does {} have?"]
+
+
+def pairs(rng, n):
+    """n different keys, each with a thing, a color or a number of two digits."""
+    keys = rng.sample(tables.THINGS, min(n, len(tables.THINGS)))
+    kind = rng.choice(["thing", "color", "number", "name"])
+    make = {"thing": lambda: rng.choice(tables.THINGS), "color": lambda: rng.choice(tables.COLORS),
+            "number": lambda: str(rng.randrange(10, 100)), "name": lambda: rng.choice(tables.NAMES)}[kind]
+    return [(k, make()) for k in keys]
+
+
+LISTS = ["Here is a list: {}.", "Remember this list: {}.", "Keep these in mind: {}.", "This is the list: {}."]
+
+
+def recall(rng, held, n=None, questions=1):
+    """A list, and turns that ask for values; the first turn holds the list."""
+    table = pairs(rng, n or rng.choice([4, 6, 8, 12, 16, 24, 32, 48, 64]))
+    text = pick(rng, LISTS, held).format(", ".join(f"{k}: {v}" for k, v in table))
+    turns = []
+    for k, v in rng.choices(table, k=questions):
+        turns.append(Turn("recall", pick(rng, RECALL, held).format(k), f"{k}: {v}", v))
+    turns[0].user = f"{text} {turns[0].user}"
+    return turns
+
+
+NEEDLE = ["The secret word of the {} is {}.", "The password of the {} is {}.", "The code of the {} is {}."]
+ASK_NEEDLE = {"secret word": ["What is the secret word of the {}?", "Which secret word has the {}?", "Tell me the secret word of the {}."],
+              "password": ["What is the password of the {}?", "Which password has the {}?", "Tell me the password of the {}."],
+              "code": ["What is the code of the {}?", "Which code has the {}?", "Tell me the code of the {}."]}
+
+
+def sentence(rng):
+    who = rng.choice(tables.NAMES) if rng.random() < 0.4 else f"The {rng.choice(tables.ADJECTIVES)} {rng.choice(tables.PEOPLE)}"
+    return f"{who} {rng.choice(tables.VERBS)} the {rng.choice(tables.PLACES)} {rng.choice(tables.WHEN)}."
+
+
+def needle(rng, held, size, questions=1):
+    """About `size` tokens of filler (a sentence has about ten) with needles somewhere in it."""
+    lines = [sentence(rng) for _ in range(max(2, size // 10 - 4))]
+    places = rng.sample(tables.OBJECTS, max(questions, rng.randrange(1, 5)))
+    turns = []
+    for place in places:
+        kind = rng.choice(list(ASK_NEEDLE))
+        value = rng.choice(tables.THINGS) if rng.random() < 0.7 else str(rng.randrange(10, 100))
+        lines.insert(rng.randrange(len(lines) + 1), f"The {kind} of the {place} is {value}.")
+        turns.append(Turn("needle", pick(rng, ASK_NEEDLE[kind], held).format(place),
+                          f"The {kind} of the {place} is {value}.", value))
+    rng.shuffle(turns)
+    turns = turns[:questions]
+    turns[0].user = f"Read this text. {' '.join(lines)} {turns[0].user}"
+    return turns
+
+
+FOLLOW = ["And {}?", "What about {}?", "and {}", "And of {}?", "How about {}?"]
+
+
+def follow_up(rng, held):
+    """Capitals, the later questions naming the country only."""
+    first = capital(rng, held)
+    turns = [first]
+    for country in rng.sample(list(tables.CAPITALS), rng.randrange(1, 3)):
+        city = tables.CAPITALS[country]
+        turns.append(Turn("follow-up", pick(rng, FOLLOW, held).format(country), f"The capital of {country} is {city}.", city))
+    return turns
+
+
+SINGLE = [(greeting, 1), (about, 2), (capital, 7), (country, 3), (addition, 7), (subtraction, 4), (counting, 2),
+          (spelling, 5), (reversing, 4), (length, 1), (dates, 2), (units, 2), (definition, 3)]
+
+
+def single(rng, held=False):
+    skill = rng.choices([s for s, _ in SINGLE], [w for _, w in SINGLE])[0]
+    return skill(rng, held)
