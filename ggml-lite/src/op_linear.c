@@ -111,8 +111,10 @@ static void run_together(const struct ggl_packed *w, const struct ggl_run *run, 
                           TILE_WIDTH);
         }
     }
-    for (int64_t t = 0; t < x->n; t++) memcpy(y + t * w->n_out + row, tile + t * TILE_WIDTH, (size_t)rows * sizeof(float));
-    if (w->row_scales) multiply_row_scales(w, row, (int)rows, x->n, y + row);
+    for (int64_t t = 0; t < x->n; t++, tile += TILE_WIDTH, y += w->n_out) {
+        if (!w->row_scales) memcpy(y + row, tile, (size_t)rows * sizeof(float));
+        for (int64_t r = 0; r < rows && w->row_scales; r++) y[row + r] = tile[r] * w->row_scales[row + r];
+    }
 }
 
 /* Panels [begin, end), in the order in which they lie; with a tile, if there are many vectors, BLOCK after BLOCK. */

@@ -32,20 +32,21 @@ static void unpack(const uint8_t *rows, int64_t row_bytes, int n_blocks, struct 
 }
 
 /* Up to AMX_PANELS panels, all inputs.  Their rows are read piece by piece, each from another place; so those of the next
- * panels, which follow these, are fetched from end to end meanwhile. */
+ * panels, which follow these, are fetched from end to end meanwhile, and the next pieces of these once more. */
 static void mul_panels(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const struct ggl_act_q8 *x, float *y, int64_t y_stride)
 {
-    const uint8_t *next = rows + n_rows * row_bytes;
+    const int64_t runs = amx_runs(x->n_tokens, n_rows);
+    struct amx_ahead ahead = {.far = rows + n_rows * row_bytes, .row_bytes = row_bytes, .near_rows = (int)((n_rows + runs - 1) / runs)};
     for (int64_t i = 0; i < n; i += AMX_PART) {
         const int n_blocks = (int)((n - i < AMX_PART ? n - i : AMX_PART) / BLOCK);
-        const int64_t bytes = n_blocks * BLOCK_BYTES * (int64_t)n_rows;
+        const uint8_t *piece = rows + i / BLOCK * BLOCK_BYTES;
         struct amx_weights w;
         struct ggl_act_q8 part = *x;
         part.begin += i;
-        for (int r = 0; r < n_rows; r += ROWS)
-            unpack(rows + r * row_bytes + i / BLOCK * BLOCK_BYTES, row_bytes, n_blocks, &w, r / ROWS);
-        amx_mul_part(&w, n_blocks, &part, y, y_stride, n_rows, next, bytes);
-        next += bytes;
+        ahead.far_lines = (int)((n_blocks * BLOCK_BYTES * n_rows / LINE + runs - 1) / runs);
+        ahead.near = i + AMX_PART < n ? piece + n_blocks * BLOCK_BYTES : rows + n_rows * row_bytes;
+        for (int r = 0; r < n_rows; r += ROWS) unpack(piece + r * row_bytes, row_bytes, n_blocks, &w, r / ROWS);
+        amx_mul_part(&w, n_blocks, &part, y, y_stride, n_rows, &ahead);
     }
 }
 

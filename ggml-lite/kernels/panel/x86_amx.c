@@ -53,7 +53,7 @@ static void mul_part(const struct ggl_panel_format *f, const uint8_t *panel, int
 {
     struct amx_weights w;
     for (int r = 0; r < n_rows; r += AMX_ROWS) decode_panel(f, panel + r / AMX_ROWS * stride, n_blocks, &w, r / AMX_ROWS);
-    amx_mul_part(&w, n_blocks, x, y, y_stride, n_rows, NULL, 0);
+    amx_mul_part(&w, n_blocks, x, y, y_stride, n_rows, NULL);
 }
 
 void ggl_panel_mul_amx(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,

@@ -34,9 +34,19 @@ struct amx_strip {
 
 /* What is fetched meanwhile: a few lines a strip and panel, since many at once would have to wait for each other. */
 struct amx_ahead {
-    const uint8_t *at;
-    int lines;
+    const uint8_t *far; /* the weights after the next ones, into the second-level cache */
+    int far_lines;
+    const uint8_t *near; /* the next ones, into the first: pieces of so many rows, so far apart */
+    int64_t row_bytes;
+    int near_rows;
 };
+
+static inline void amx_fetch(struct amx_ahead *a, int piece)
+{
+    for (int i = 0; i < a->far_lines; i++, a->far += 64) _mm_prefetch((const char *)a->far, _MM_HINT_T1);
+    for (int i = 0; i < a->near_rows; i++, a->near += a->row_bytes)
+        for (int line = 0; line < piece; line += 64) _mm_prefetch((const char *)a->near + line, _MM_HINT_T0);
+}
 
 #define AMX_INLINE static inline __attribute__((always_inline))
 
@@ -180,7 +190,7 @@ static inline void amx_run_panels(const struct amx_weights *w, const struct amx_
 {
     for (int r = 0; r < n_rows; r += AMX_ROWS) {
         const __mmask16 rows = (__mmask16)(n_rows - r < AMX_ROWS ? (1u << (n_rows - r)) - 1 : 0xffff);
-        for (int i = 0; i < ahead->lines; i++, ahead->at += 64) _mm_prefetch((const char *)ahead->at, _MM_HINT_T1);
+        if (ahead) amx_fetch(ahead, AMX_PART / 32 * 17);
         if (s->count == AMX_STRIP) amx_run_whole(w, r / AMX_ROWS, s, n_blocks, y + r, y_stride, rows, more);
         else if (s->count > AMX_SHORT) amx_run_part(w, r / AMX_ROWS, s, n_blocks, y + r, y_stride, rows, more);
         else amx_run_short(w, r / AMX_ROWS, s, n_blocks, y + r, y_stride, rows, more);
@@ -197,20 +207,23 @@ AMX_INLINE void amx_fetch_strip(const struct ggl_act_q8 *x, int64_t t, int64_t b
     }
 }
 
-/* y of n_rows rows and all tokens: what n_blocks blocks from x->begin on add to it.  Meanwhile `bytes` from `next` on are
- * fetched. */
+static inline int64_t amx_runs(int64_t n_tokens, int n_rows)
+{
+    return (n_tokens + AMX_STRIP - 1) / AMX_STRIP * ((n_rows + AMX_ROWS - 1) / AMX_ROWS);
+}
+
+/* y of n_rows rows and all tokens: what n_blocks blocks from x->begin on add to it.  ahead: NULL, or what each of amx_runs
+ * fetches. */
 static inline void amx_mul_part(const struct amx_weights *w, int n_blocks, const struct ggl_act_q8 *x, float *y, int64_t y_stride,
-                                int n_rows, const uint8_t *next, int64_t bytes)
+                                int n_rows, struct amx_ahead *ahead)
 {
     struct amx_strip s;
-    const int64_t runs = (x->n_tokens + AMX_STRIP - 1) / AMX_STRIP * ((n_rows + AMX_ROWS - 1) / AMX_ROWS);
-    struct amx_ahead ahead = {next, (int)((bytes / 64 + runs - 1) / runs)};
     for (int64_t t = 0; t < x->n_tokens; t += AMX_STRIP, y += AMX_STRIP * y_stride) {
         int count = (int)(x->n_tokens - t < AMX_STRIP ? x->n_tokens - t : AMX_STRIP);
         amx_load_strip(&s, x, t, count, n_blocks);
         amx_fetch_strip(x, t + AMX_STRIP, n_blocks * AMX_BLOCK);
         __asm__ volatile("" ::: "memory"); /* tiles are loaded from what has been written */
-        amx_run_panels(w, &s, n_blocks, y, y_stride, n_rows, x->begin > 0, &ahead);
+        amx_run_panels(w, &s, n_blocks, y, y_stride, n_rows, x->begin > 0, ahead);
     }
 }
 
