@@ -92,6 +92,7 @@ struct ggl_kernels {
     ggl_bf16_mul_fn *bf16_mul;
     ggl_read_bandwidth_fn *read_bandwidth;
     ggl_int8_peak_fn *int8_peak;
+    ggl_int8_tile_peak_fn *int8_tile_peak;
     ggl_bf16_peak_fn *bf16_peak;
 };
 

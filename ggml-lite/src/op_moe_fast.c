@@ -137,6 +137,7 @@ static void round_inputs(const struct ggl_node *node, const struct ggl_run *run,
 static const int8_t *gather(const struct ggl_node *node, const struct fast_scratch *s, int64_t from, int64_t n)
 {
     const int64_t stride = ggl_act_q8_bytes(node->src[0]->width);
+    if (n == 1) return s->x + s->groups.token[from] * stride;
     for (int64_t i = 0; i < n; i++) memcpy(s->gathered + i * stride, s->x + s->groups.token[from + i] * stride, (size_t)stride);
     return s->gathered;
 }

@@ -6,6 +6,7 @@
  */
 #include "ggml-lite/peak.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -27,9 +28,9 @@ struct measurement {
     struct ggl_kernels k;
     uint8_t *buffer;
     int64_t part_bytes; /* a thread's */
-    int64_t int8_rounds, bf16_rounds;
-    double read_s, int8_s, bf16_s; /* the shortest passes; written by thread 0 */
-    int64_t int8_macs, bf16_macs;  /* of one thread in one pass */
+    int64_t int8_rounds, tile_rounds, bf16_rounds;
+    double read_s, int8_s, tile_s, bf16_s;    /* the shortest passes; written by thread 0 */
+    int64_t int8_macs, tile_macs, bf16_macs; /* of one thread in one pass */
     _Atomic uint64_t sink;         /* results, so that no loop is for nothing */
 };
 
@@ -54,6 +55,13 @@ static void multiply_int8(struct measurement *m, int ith)
     int64_t macs;
     m->sink += m->k.int8_peak(3, -5, m->int8_rounds, &macs);
     if (ith == 0) m->int8_macs = macs;
+}
+
+static void multiply_tiles(struct measurement *m, int ith)
+{
+    int64_t macs;
+    m->sink += m->k.int8_tile_peak(3, -5, m->tile_rounds, &macs);
+    if (ith == 0) m->tile_macs = macs;
 }
 
 static void multiply_bf16(struct measurement *m, int ith)
@@ -83,6 +91,11 @@ static void fill_part(void *arg, int ith, int nth)
     memset(m->buffer + ith * m->part_bytes, 1, (size_t)m->part_bytes);
 }
 
+static bool has_tiles(const struct measurement *m)
+{
+    return (ggl_kernels_levels(&m->k) & GGL_ISA_AMX) != 0;
+}
+
 static void measure(void *arg, int ith, int nth)
 {
     struct measurement *m = arg;
@@ -90,6 +103,7 @@ static void measure(void *arg, int ith, int nth)
     repeat(m, ith, READ_PASSES, read_part, &m->read_s);
     repeat(m, ith, PASSES, multiply_int8, &m->int8_s);
     repeat(m, ith, PASSES, multiply_bf16, &m->bf16_s);
+    if (has_tiles(m)) repeat(m, ith, PASSES, multiply_tiles, &m->tile_s);
 }
 
 /* ---- sizes */
@@ -169,6 +183,7 @@ enum ggl_status ggl_peak_measure(struct ggl_team *team, struct ggl_peak *out, st
     if (s) return s;
     calibrate(&m, &m.int8_rounds, multiply_int8);
     calibrate(&m, &m.bf16_rounds, multiply_bf16);
+    if (has_tiles(&m)) calibrate(&m, &m.tile_rounds, multiply_tiles);
     s = ggl_team_run(team, measure, &m, err);
     free(m.buffer);
     if (s) return s;
@@ -176,6 +191,7 @@ enum ggl_status ggl_peak_measure(struct ggl_team *team, struct ggl_peak *out, st
     out->read_bytes_per_s = (double)buffer_bytes(&m) / m.read_s;
     out->int8_macs_per_s = n * (double)m.int8_macs / m.int8_s;
     out->bf16_macs_per_s = n * (double)m.bf16_macs / m.bf16_s;
+    out->tile_macs_per_s = has_tiles(&m) ? n * (double)m.tile_macs / m.tile_s : 0;
     out->isa = ggl_kernels_levels(&m.k);
     return GGL_OK;
 }

@@ -55,6 +55,7 @@ static void check_bf16(const char *name, ggl_bf16_peak_fn *fn)
 
 #define check_read_bandwidth check_read
 #define check_int8_peak      check_int8
+#define check_int8_tile_peak check_int8
 #define check_bf16_peak      check_bf16
 
 static void same_results(void **state)

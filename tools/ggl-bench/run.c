@@ -76,6 +76,7 @@ static void measure_peaks(struct bench *b)
     if (now.read_bytes_per_s > b->peak.read_bytes_per_s) b->peak.read_bytes_per_s = now.read_bytes_per_s;
     if (now.int8_macs_per_s > b->peak.int8_macs_per_s) b->peak.int8_macs_per_s = now.int8_macs_per_s;
     if (now.bf16_macs_per_s > b->peak.bf16_macs_per_s) b->peak.bf16_macs_per_s = now.bf16_macs_per_s;
+    if (now.tile_macs_per_s > b->peak.tile_macs_per_s) b->peak.tile_macs_per_s = now.tile_macs_per_s;
     b->peak.isa = now.isa;
 }
 

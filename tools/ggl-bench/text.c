@@ -46,8 +46,10 @@ static void print_head(const struct bench *b, FILE *f)
     bench_cpu_name(text, sizeof(text));
     bench_isa_names(b->peak.isa, names, sizeof(names));
     fprintf(f, "machine  %s%s%d threads, %s\n", text, text[0] ? ", " : "", ggl_model_n_threads(b->model), names);
-    fprintf(f, "peaks    read %.1f GB/s, int8 %.1f GMAC/s, bf16 %.1f GMAC/s\n", b->peak.read_bytes_per_s / 1e9,
+    fprintf(f, "peaks    read %.1f GB/s, int8 %.1f GMAC/s, bf16 %.1f GMAC/s", b->peak.read_bytes_per_s / 1e9,
             b->peak.int8_macs_per_s / 1e9, b->peak.bf16_macs_per_s / 1e9);
+    if (b->peak.tile_macs_per_s > 0) fprintf(f, "; tiles of int8 %.1f GMAC/s", b->peak.tile_macs_per_s / 1e9);
+    fprintf(f, "\n");
     fprintf(f, "memory   weights %s, at most cache %s, activations %s\n\n", cli_bytes(b->memory.weights, weights),
             cli_bytes(b->memory.cache, cache), cli_bytes(b->memory.activations, arena));
 }

@@ -23,7 +23,8 @@ extern "C" {
 
 struct ggl_peak {
     double read_bytes_per_s; /* of all threads together, each on a part of its own */
-    double int8_macs_per_s;  /* multiply-adds of 8-bit integers, in registers, all threads together */
+    double int8_macs_per_s;  /* multiply-adds of 8-bit integers, in vector registers, all threads together */
+    double tile_macs_per_s;  /* the same in tiles (GGL_ISA_AMX), 0 without: products alone, which no scales can keep up with */
     double bf16_macs_per_s;  /* of BF16 values, or of floats at a level without BF16 instructions */
     uint64_t isa;            /* the levels (cpu.h) that the kernels in use, of all operations, are made for */
 };

@@ -18,6 +18,8 @@ typedef uint64_t ggl_read_bandwidth_fn(const void *data, int64_t bytes);
  * met.  Returns *macs * a * b modulo 2^32, *macs being the number of multiply-adds.  a <= 127: pairs of products fit
  * 16 bits. */
 typedef uint32_t ggl_int8_peak_fn(uint8_t a, int8_t b, int64_t rounds, int64_t *macs);
+/* The same with tiles, on processors that have them: what products alone could reach, without scales. */
+typedef ggl_int8_peak_fn ggl_int8_tile_peak_fn;
 
 /* The same with BF16 values (a and b must be such) and float sums; a level without BF16 instructions multiplies
  * floats. */
