@@ -15,7 +15,7 @@ enum {
 };
 
 /* Of the activations, for the default chunk: they are touched, and so resident, only as far as chunks fill them. */
-#define ACTIVATION_BYTES (UINT64_C(1) << 30)
+#define ACTIVATION_BYTES (UINT64_C(5) << 28)
 
 struct ggl_session_params ggl_session_defaults(void)
 {

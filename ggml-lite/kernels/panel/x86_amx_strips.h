@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "kernels/act_q8/act_q8.h"
+#include "kernels/math/x86_avx512.h"
 #include "kernels/x86_amx.h"
 
 enum { AMX_ROWS = 16, AMX_BLOCK = 32, AMX_STRIP = 16, AMX_SHORT = 8, AMX_PANELS = 4, AMX_PART = 256, AMX_BLOCKS = AMX_PART / AMX_BLOCK };
@@ -26,7 +27,7 @@ struct amx_weights {
 
 struct amx_strip {
     _Alignas(64) int8_t copy[AMX_STRIP][AMX_PART];
-    _Alignas(64) float scales[AMX_STRIP][AMX_STRIP]; /* blocks by tokens; room for a transposition */
+    _Alignas(64) float scales[AMX_BLOCKS][AMX_STRIP];
     const int8_t *codes;
     int64_t stride;
     int count; /* tokens that are there */
@@ -52,46 +53,22 @@ static inline void amx_fetch(struct amx_ahead *a, int piece)
 
 /* ---- strips */
 
-/* Rows of 16 scales -> columns. */
-static inline void amx_transpose(float to[AMX_STRIP][AMX_STRIP], const float *const from[AMX_STRIP], __mmask16 m)
-{
-    __m512 a[16], b[16];
-    for (int i = 0; i < 16; i++) a[i] = _mm512_maskz_loadu_ps(m, from[i]);
-    for (int i = 0; i < 16; i += 2) {
-        b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
-        b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        for (int j = 0; j < 2; j++) {
-            __m512d x = _mm512_castps_pd(b[i + j]), z = _mm512_castps_pd(b[i + j + 2]);
-            a[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, z));
-            a[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, z));
-        }
-    }
-    for (int j = 0; j < 4; j++) { /* a[4 g + j]: columns j, 4 + j, 8 + j, 12 + j of rows 4 g .. 4 g + 3 */
-        __m512 x0 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0x88), x1 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0xdd);
-        __m512 z0 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0x88), z1 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0xdd);
-        _mm512_store_ps(to[j], _mm512_shuffle_f32x4(x0, z0, 0x88));
-        _mm512_store_ps(to[8 + j], _mm512_shuffle_f32x4(x0, z0, 0xdd));
-        _mm512_store_ps(to[4 + j], _mm512_shuffle_f32x4(x1, z1, 0x88));
-        _mm512_store_ps(to[12 + j], _mm512_shuffle_f32x4(x1, z1, 0xdd));
-    }
-}
-
 /* `count` tokens from t on; those that are missing repeat the first. */
 static inline void amx_load_strip(struct amx_strip *s, const struct ggl_act_q8 *x, int64_t t, int count, int n_blocks)
 {
-    const float *scales[AMX_STRIP];
+    const __mmask16 blocks = (__mmask16)((1u << n_blocks) - 1);
+    __m512 scales[AMX_STRIP];
     for (int i = 0; i < AMX_STRIP; i++) {
         struct ggl_act_q8_row row = ggl_act_q8_row(x, t + (i < count ? i : 0));
-        scales[i] = row.scales;
+        scales[i] = _mm512_maskz_loadu_ps(blocks, row.scales);
         if (i == 0) s->codes = row.codes;
         if (x->index || count < AMX_STRIP) memcpy(s->copy[i], row.codes, (size_t)(n_blocks * AMX_BLOCK));
     }
     s->count = count;
     s->stride = x->stride;
     if (x->index || count < AMX_STRIP) s->codes = s->copy[0], s->stride = AMX_PART;
-    amx_transpose(s->scales, scales, (__mmask16)((1u << n_blocks) - 1));
+    ggl_transpose16(scales);
+    for (int b = 0; b < AMX_BLOCKS; b++) _mm512_store_ps(s->scales[b], scales[b]);
 }
 
 /* ---- products */

@@ -73,7 +73,7 @@ struct ggl_session_params {
     uint32_t struct_size;
     int32_t n_ctx;   /* most tokens; 0: what the model was trained for.  Memory grows with use, not with n_ctx. */
     int32_t n_chunk; /* most tokens in one pass of a prefill; 0: 256 .. 4096, so that activations stay below
-                      * 1 GiB.  Never changes a result. */
+                      * 1.25 GiB.  Never changes a result. */
     bool mtp;        /* also run the multi-token-prediction block; its logits go to the logits callback */
     bool cache_rounding_off; /* DIAGNOSTIC: the cache keeps float rows, to compare with a reference that does not round */
 };
