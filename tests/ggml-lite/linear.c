@@ -17,8 +17,9 @@
 
 #include "src/pack_impl.h"
 
-/* Parts of 512 and of 1024 inputs, and a rest; two whole groups of panels and two panels, the last of five rows. */
-enum { N_IN = 2304, N_OUT = 16 * 9 + 5, PANELS = 10, TOKENS = 9, LARGE = 4 * N_IN * N_OUT };
+/* Parts of 512 and of 1024 inputs, and a rest; two whole groups of panels and two panels, the last of five rows.  MANY vectors
+ * are taken in two blocks, which a part of all these panels meets before the next part. */
+enum { N_IN = 2304, N_OUT = 16 * 9 + 5, PANELS = 10, TOKENS = 9, MANY = 530, LARGE = 4 * N_IN * N_OUT };
 
 static uint32_t rng = 4711;
 
@@ -75,7 +76,7 @@ static struct ggl_tensor matrix_of(enum ggl_type type)
 
 /* ---- vectors: as they are, and as they are rounded */
 
-static float x[TOKENS][N_IN], rounded[TOKENS][N_IN];
+static float x[MANY][N_IN], rounded[TOKENS][N_IN]; /* those from TOKENS on repeat the first */
 
 static void make_vectors(enum ggl_type type)
 {
@@ -87,11 +88,12 @@ static void make_vectors(enum ggl_type type)
             rounded[t][i] = type == GGL_TYPE_FP8 || type == GGL_TYPE_BF16 ? ggl_bf16_to_f32(ggl_bf16_from_f32(x[t][i]))
                                                  : (float)q8[i] * ggl_act_q8_scales(q8, N_IN)[i / 32];
     }
+    for (int t = TOKENS; t < MANY; t++) memcpy(x[t], x[t % TOKENS], sizeof(x[t]));
 }
 
 /* ---- products */
 
-static float y[TOKENS][N_OUT];
+static float y[MANY][N_OUT];
 
 static void multiply(const struct ggl_packed *p, struct ggl_team *team, int n_tokens)
 {
@@ -149,6 +151,18 @@ static struct ggl_team *team_of(int n)
     return team;
 }
 
+/* The same for all vectors as for the first few, whose results are still in y. */
+static void check_many(const struct ggl_packed *p, struct ggl_team *team, const char *name)
+{
+    static float few[TOKENS][N_OUT];
+    memcpy(few, y, sizeof(few));
+    for (int n = 64; n <= MANY; n += MANY - 64) {
+        multiply(p, team, n);
+        for (int t = 0; t < n; t++)
+            if (memcmp(few[t % TOKENS], y[t], sizeof(y[t])) != 0) fail_msg("%s: %d tokens change a bit of token %d", name, n, t);
+    }
+}
+
 static void sums_are_right_and_the_same_for_all(void **state)
 {
     (void)state;
@@ -163,9 +177,10 @@ static void sums_are_right_and_the_same_for_all(void **state)
             for (int n = 1; n <= TOKENS; n += n < 2 ? 1 : TOKENS - 2) {
                 multiply(p, team, n);
                 if ((fault = check_sums(n))) fail_msg("%s, %d threads, %d tokens: %s", name, threads, n, fault);
-                if (threads == 1 && n == 1) memcpy(first, y, sizeof(y));
+                if (threads == 1 && n == 1) memcpy(first, y, sizeof(first));
                 if (memcmp(first, y, sizeof(y[0])) != 0) fail_msg("%s: %d threads or %d tokens change a bit", name, threads, n);
             }
+            check_many(p, team, name);
             ggl_packed_free(p);
             ggl_team_free(team);
         }
@@ -196,7 +211,8 @@ static void parts_leave_no_trace(void **state)
                     float s = ggl_e8m0_to_f32(scales[r / 128 * (N_IN / 128) + i]);
                     memcpy(panel + 16 * N_IN + 4 * i, &s, 4);
                 }
-                ggl_fp8_mul_ref(panel, N_IN, (const uint16_t *)(const void *)act, N_IN, 1, whole, 16, n_rows, false);
+                ggl_fp8_mul_fn *twin = ggl_cpu_isa() & GGL_ISA_AMX ? ggl_fp8_mul_steps_ref : ggl_fp8_mul_ref;
+                twin(panel, N_IN, (const uint16_t *)(const void *)act, N_IN, 1, whole, 16, n_rows, false);
             } else if (p->kquant) {
                 ggl_act_q8_ref(x[0], N_IN, (int8_t *)act);
                 ggl_kquant_expand_ref(p->kquant, rows, (int64_t)w.row_bytes, n_rows, N_IN, panel);
