@@ -38,23 +38,6 @@ struct strip {
     int64_t stride; /* bytes */
 };
 
-INLINE float scale_of(const uint8_t *panel, int64_t n, int64_t i)
-{
-    float scale;
-    memcpy(&scale, panel + n * ROWS + i / TILE * 4, 4);
-    return scale;
-}
-
-INLINE int rows_of(int n_rows, int r)
-{
-    return n_rows - r < ROWS ? n_rows - r : ROWS;
-}
-
-INLINE __mmask16 mask_of(int n_rows)
-{
-    return (__mmask16)((1u << n_rows) - 1);
-}
-
 /* ---- one token: from codes to sums at once */
 
 /* x as floats; n is a multiple of 4. */

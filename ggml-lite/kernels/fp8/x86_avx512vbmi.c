@@ -33,13 +33,6 @@ INLINE __m512 second(__m512i pairs)
     return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
 }
 
-INLINE float scale_of(const uint8_t *panel, int64_t n, int64_t i)
-{
-    float scale;
-    memcpy(&scale, panel + n * ROWS + i / TILE * 4, 4);
-    return scale;
-}
-
 INLINE int64_t end_of_tile(int64_t i, int64_t n)
 {
     return i + TILE < n ? i + TILE : n;
@@ -60,16 +53,6 @@ static void widen(const uint16_t *x, int64_t x_stride, int n, int n_tokens, floa
 INLINE __m512 add_tile(__m512 sum, __m512 s0, __m512 s1, float scale)
 {
     return _mm512_add_ps(sum, _mm512_mul_ps(_mm512_add_ps(s0, s1), _mm512_set1_ps(scale)));
-}
-
-INLINE int rows_of(int n_rows, int r)
-{
-    return n_rows - r < ROWS ? n_rows - r : ROWS;
-}
-
-INLINE __mmask16 mask_of(int n_rows)
-{
-    return (__mmask16)((1u << n_rows) - 1);
 }
 
 /* ---- up to FEW tokens: from codes to sums at once */

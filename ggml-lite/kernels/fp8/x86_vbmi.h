@@ -47,6 +47,25 @@ static inline __attribute__((always_inline)) void decode(const struct tables *t,
     w[1] = _mm512_unpackhi_epi8(low, high);
 }
 
+/* The scale of input i of a panel of n. */
+static inline float scale_of(const uint8_t *panel, int64_t n, int64_t i)
+{
+    float scale;
+    memcpy(&scale, panel + n * GGL_FP8_ROWS + i / GGL_FP8_TILE * 4, 4);
+    return scale;
+}
+
+/* How many rows the panel from row r on has, and which lanes these are. */
+static inline int rows_of(int n_rows, int r)
+{
+    return n_rows - r < GGL_FP8_ROWS ? n_rows - r : GGL_FP8_ROWS;
+}
+
+static inline __mmask16 mask_of(int n_rows)
+{
+    return (__mmask16)((1u << n_rows) - 1);
+}
+
 /* Four rows by four inputs -> 16 bytes of a group: the first pair of each row, then the second. */
 static inline __m128i four_rows(const uint8_t *rows, int64_t row_bytes)
 {
