@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include "gguf-convert/convert.h"
 #include "gguf-convert/overrides.h"
 #include "gguf-convert/recipe.h"
@@ -145,10 +148,20 @@ static enum ggl_status run(struct plan *p, struct ggl_error *err)
     return s;
 }
 
+/* A pool of memory for each thread reserves 128 MiB of address space for a moment, and under `ulimit -v` the buffers
+ * of the conversion would have to do without. */
+static void bound_address_space(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     struct plan plan = {0};
     struct ggl_error err = {0};
+    bound_address_space();
     cli_parse(&cli, argc, argv);
     args.input = argv[1];
     args.output = argv[2];

@@ -78,7 +78,7 @@ install_missing()
 
 # ---- stages
 
-# stage NAME COMMAND...: its output goes to a log, of which the end is shown when it fails
+# stage NAME COMMAND...: its output goes to a log, of which failed tests and the end are shown when it fails
 stage()
 {
     name=$1
@@ -91,6 +91,7 @@ stage()
     else
         failed="$failed $name"
         say "$name: FAILED ($(($(date +%s) - start)) s); the end of $root/$log:"
+        awk '/\*\*\*(Failed|Timeout|Exception|Not Run)/ { n = 60 } /^ *Start +[0-9]+:/ { n = 0 } n-- > 0' "$log"
         tail -n 60 "$log"
     fi
 }

@@ -14,6 +14,9 @@
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <cmocka.h>
 #include "ggml-lite/src/gguf_internal.h"
 #include "gguf-convert/convert.h"
@@ -137,6 +140,9 @@ static int convert_limited(const struct convert_options *o, uint64_t limit)
     struct plan p;
     struct ggl_error e = {0};
     struct encoders encoders = {NULL, NULL};
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, 1); /* as main.c does */
+#endif
     if (!limit_memory(limit)) return 99;
     enum ggl_status s = plan_make(o, &p, &e);
     if (!s && p.n_int4) s = int4_new(2, NULL, &encoders.int4, &e);

@@ -11,9 +11,11 @@ import csv
 import ctypes
 import json
 import math
+import os
 import pathlib
 import random
 import signal
+import sys
 import time
 
 import torch
@@ -63,7 +65,10 @@ def shared_out(model, n):
 
 
 class Clock:
-    """Seconds of training over all calls, and how far the run is; process 0 writes, the others read."""
+    """Seconds of training over all calls, and how far the run is; process 0 writes, the others read.
+
+    The seconds are those of process 0 on its core: a machine that does other work in between makes a run longer, not
+    shorter."""
 
     def __init__(self, args):
         self.args, self.state = args, torch.zeros(3, dtype=torch.float64).share_memory_()   # seconds, step, stop
@@ -157,15 +162,17 @@ class Keeper:
         self.w, self.args = worker, worker.args
         self.dir = pathlib.Path(self.args.run)
         self.started = self.last = self.saved = self.examined = time.monotonic()
+        self.worked = time.process_time()
         for name in ("log.csv", "exam.csv"):
             forget_after(self.dir / name, int(worker.clock.state[1]))
         self.log = open(self.dir / "log.csv", "a", newline="")
         self.writer = csv.writer(self.log)
 
     def after(self, result, padded, tokens):
-        now, state = time.monotonic(), self.w.clock.state
-        state[0] += now - self.last
+        now, worked, state = time.monotonic(), time.process_time(), self.w.clock.state
+        state[0] += worked - self.worked
         state[1] += 1
+        self.worked = worked
         speed = tokens * self.args.processes / (now - self.last)
         self.last = now
         loss, index, draft = result
@@ -210,8 +217,18 @@ def prepare(run, args):
     return tok, model, optimizer, clock
 
 
+def keep_memory():
+    """Tensors of some MB come and go all the time.  By default glibc fetches each from the system and gives it back,
+    and the system clears every page in between: starts this program again with settings that keep it, in huge pages."""
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        tunables = dict(hugetlb=1, mmap_max=0, trim_threshold=1 << 34, top_pad=1 << 28)
+        os.environ["GLIBC_TUNABLES"] = ":".join(f"glibc.malloc.{k}={v}" for k, v in tunables.items())
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
 def main():
     args = arguments()
+    keep_memory()
     torch.set_num_threads(1)
     tok, model, optimizer, clock = prepare(pathlib.Path(args.run), args)
     if clock.progress() >= 1:
