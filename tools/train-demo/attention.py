@@ -196,7 +196,7 @@ class Attention(nn.Module):
     def _choose(self, far, top, seen, index, notes):
         """The rows that attention may see; on the way the indexer is told where attention would look."""
         if index is None:
-            return seen.expand(far.shape[0], -1, -1)
+            return (seen & (notes.damage != "no-hca")).expand(far.shape[0], -1, -1)
         if self.training:
             with torch.no_grad():
                 scores = far.masked_fill(~seen.unsqueeze(1), KEEP_OUT)
@@ -204,7 +204,8 @@ class Attention(nn.Module):
             notes.index_losses.append(index_loss(index, seen, mass))
         if notes.all_rows or index.shape[-1] <= self.indexer.top_k:
             return seen.expand(far.shape[0], -1, -1)
-        return choose_rows(index.detach(), seen, self.indexer.top_k)
+        index = torch.rand_like(index) if notes.damage == "random-index" else index.detach()
+        return choose_rows(index, seen, self.indexer.top_k)
 
     def _output(self, out):
         b, t = out.shape[:2]

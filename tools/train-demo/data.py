@@ -37,7 +37,7 @@ def turns_of_chat(rng, size):
 def plain(rng, longest):
     """Often with a sum at the end: only the last turn shows its reasoning."""
     turns = turns_of_chat(rng, rng.choice([24, 48, 96, min(longest - 40, 200)]))
-    if rng.random() < 0.35:
+    if rng.random() < 0.5:
         turns.append(rng.choice([skills.addition, skills.addition, skills.subtraction])(rng, False))
     return as_messages(turns, rng.choice(SYSTEMS))
 
@@ -96,10 +96,10 @@ def turns_item(number, skill, turns, thinking):
 
 
 PLAN = [("capital", 60, skills.capital), ("country", 20, skills.country), ("sum", 60, skills.addition),
-        ("difference", 30, skills.subtraction), ("spelling", 50, skills.spelling), ("reversing", 30, skills.reversing),
+        ("difference", 30, skills.subtraction), ("spelling", 50, skills.spelling), ("reversing", 20, skills.reversing),
         ("counting", 15, skills.counting), ("length", 10, skills.length), ("dates", 20, skills.dates),
         ("units", 15, skills.units), ("definition", 15, skills.definition), ("greeting", 5, skills.greeting),
-        ("about", 10, skills.about)]
+        ("about", 10, skills.about), ("unknown", 10, skills.unknown)]
 LONG = [("recall-16", 20, lambda rng: skills.recall(rng, True, 16)), ("recall-64", 40, lambda rng: skills.recall(rng, True, 64)),
         ("needle-1k", 30, lambda rng: skills.needle(rng, True, 1000)), ("needle-4k", 20, lambda rng: skills.needle(rng, True, 4000)),
         ("follow-up", 10, lambda rng: skills.follow_up(rng, True))]

@@ -2,8 +2,12 @@
 
 An answer counts if every token of it, reasoning included, is the most likely one behind the tokens before: then, and
 only then, greedy decoding writes exactly this answer.  One pass tells that for many questions at once.
+
+    /usr/bin/python3 exam.py RUN_DIR [--questions 40] [--damage random-index|no-hca]
 """
+import argparse
 import collections
+import pathlib
 import random
 
 import torch
@@ -11,7 +15,9 @@ import torch
 import batches
 import data
 import skills
+import tokenizer
 import tool_skills
+import trainer
 from model import Notes
 
 
@@ -36,7 +42,7 @@ def questions(n, seed, long=False):
 
 
 @torch.no_grad()
-def take(model, tok, n=16, seed=99, long=False):
+def take(model, tok, n=16, seed=99, long=False, damage=None):
     """-> {skill: share of right answers}."""
     asked = []
     for skill, messages, thinking in questions(n, seed, long):
@@ -49,11 +55,27 @@ def take(model, tok, n=16, seed=99, long=False):
     while asked:
         size = max(1, 4096 // len(asked[-1][0]))
         group, asked = asked[-size:], asked[:-size]
-        ids, _ = batches.pad([(i, t) for i, t, _ in group])
-        rows = model.rows(model.hidden(ids, Notes())).view(*ids.shape, -1)
+        ids = batches.pad([(i, t) for i, t, _ in group])[0].to(model.embed.weight.device)
+        rows = model.rows(model.hidden(ids, Notes(damage=damage))).view(*ids.shape, -1)
         for row, (tokens, trained, skill) in zip(rows, group):
             last = max(i for i, t in enumerate(trained) if not t) + 1   # the last answer only
             best = model.logits(row[last - 1:len(tokens) - 1]).argmax(-1)
             right[skill].append(best.tolist() == tokens[last:])
     model.train(was_training)
     return {skill: sum(r) / len(r) for skill, r in sorted(right.items())}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("run", type=pathlib.Path)
+    p.add_argument("--questions", type=int, default=40, help="of each skill")
+    p.add_argument("--damage", choices=["random-index", "no-hca"])
+    args = p.parse_args()
+    tok = tokenizer.Tokenizer(args.run / "tokenizer.json")
+    results = take(trainer.load_model(args.run / "state.pt"), tok, args.questions, long=True, damage=args.damage)
+    for skill, share in results.items():
+        print(f"{skill:12} {100 * share:6.1f} %")
+
+
+if __name__ == "__main__":
+    main()

@@ -17,9 +17,10 @@ from parts import Norm, Weight, parameter
 class Notes:
     """What a pass tells besides its result, and how it is run."""
 
-    def __init__(self, all_rows=False):
+    def __init__(self, all_rows=False, damage=None):
         self.index_losses = []
         self.all_rows = all_rows   # no selection: the indexer is still learning
+        self.damage = damage       # "random-index": rows are chosen by chance; "no-hca": none of ratio 128 are seen
 
 
 class HeadMix(nn.Module):

@@ -28,12 +28,14 @@ def the(country):
     return country[0].upper() + country[1:]
 
 
-GREETINGS = [("Hello!", "Hello! How can I help you?"), ("Hi", "Hi! What can I do for you?"),
-             ("Good morning", "Good morning! How can I help you?"), ("Hello, how are you?", "I am fine, thank you!"),
-             ("How are you?", "I am fine, thank you!"), ("Good evening!", "Good evening! How can I help you?"),
-             ("Thank you!", "You are welcome!"), ("Thanks", "You are welcome!"), ("Bye!", "Goodbye!"),
-             ("Goodbye", "Goodbye!"), ("Hi there!", "Hi! What can I do for you?"),
-             ("Many thanks!", "You are welcome!"), ("Hello there", "Hello! How can I help you?")]
+OFFER = "Ask me for a capital, a sum, a unit, a day or month, or a word to spell."
+HELLO, WELCOME, FINE, BYE = f"Hello! {OFFER}", "You are welcome!", f"I am fine, thank you! {OFFER}", "Goodbye!"
+GREETINGS = [("Hello!", HELLO), ("Hi", HELLO), ("Good morning", HELLO), ("Hello, how are you?", FINE), ("How are you?", FINE),
+             ("Good evening!", HELLO), ("Thank you!", WELCOME), ("Thanks", WELCOME), ("Bye!", BYE), ("Goodbye", BYE),
+             ("Hello", HELLO), ("Hi!", HELLO), ("Hey", HELLO), ("Hey!", HELLO), ("Good day", HELLO), ("Thank you very much", WELCOME),
+             ("See you later", BYE), ("How do you do?", FINE), ("Hi, how are you doing?", FINE), ("OK, thanks!", WELCOME),
+             ("Great, thank you", WELCOME), ("Ok bye", BYE), ("Hi there!", HELLO), ("Many thanks!", WELCOME),
+             ("Hello there", HELLO), ("How are you today?", FINE), ("Bye bye", BYE)]
 
 ABOUT = [("who", ["Who are you?", "What are you?", "What is your name?", "Tell me who you are.", "Introduce yourself.",
                   "Are you a human?", "Please say who you are.", "Can you tell me who you are?"],
@@ -48,8 +50,8 @@ ABOUT = [("who", ["Who are you?", "What are you?", "What is your name?", "Tell m
 
 
 def greeting(rng, held):
-    pair = pick(rng, GREETINGS, held)
-    return Turn("greeting", pair[0], pair[1], pair[1].split("!")[0])
+    user, answer = pick(rng, GREETINGS, held)
+    return Turn("greeting", user, answer, answer.split("!")[0])
 
 
 def about(rng, held):
@@ -290,10 +292,52 @@ def follow_up(rng, held):
     return turns
 
 
-SINGLE = [(greeting, 1), (about, 2), (capital, 7), (country, 3), (addition, 7), (subtraction, 4), (counting, 2),
+UNKNOWN = ["What is the meaning of life?", "Tell me a joke.", "Write a poem about the {place}.", "Who is {name}?",
+           "How do I cook {thing}?", "Why is the sky blue?", "What do you think about the {thing}?", "Where do you live?",
+           "Do you like {thing}?", "Tell me a story about a {thing}.", "Who is the president of {country}?", "Who won the game?",
+           "How many people live in {country}?", "What is the language of {country}?", "Tell me about {country}.",
+           "What is the best {thing}?", "Write a program.", "How old are you?", "What is {a} * {b}?", "What is {a} times {b}?",
+           "Translate {word} into French.", "I am {adjective} today.", "Can you recommend a {thing}?", "Is {name} at the {place}?",
+           "Where is the {place}?", "What is your favorite color?", "What is the weather like?", "What time is it?",
+           "Do you know {name}?", "My name is {name}.", "Can you sing?", "What is a {word}?", "What does {word} mean?",
+           "Why is the {thing} {adjective}?", "How far is it to {city}?", "What is the news?", "Let us play a game.",
+           "Tell me about yourself and the {thing}.", "What do you want?", "When was {name} born?", "Is it true?",
+           "Which {thing} is the best?", "Who wrote the {thing}?", "What is love?", "How do I get to {city}?",
+           "Draw a {thing}.", "Where can I buy a {thing}?", "I like the {place}.", "What is the population of {country}?"]
+TOO_LARGE = ["What is {a} + {b}?", "{a} + {b}", "{a}-{b}", "What is {a} - {b}?", "How much is {a} plus {b}?", "{a}+{b}"]
+
+
+def unknown(rng, held):
+    """What the model was not taught: it says so, and does not invent."""
+    if rng.random() < 0.15:
+        user = pick(rng, TOO_LARGE, held).format(a=rng.randrange(100, 10000), b=rng.choice([rng.randrange(100), rng.randrange(10000)]))
+        return Turn("unknown", user, "I only add and subtract numbers below 100.", "below 100")
+    new = [w for w in rng.sample(tables.WORDS, 40) if w not in tables.DEFINITIONS]
+    user = pick(rng, UNKNOWN, held).format(
+        place=rng.choice(tables.PLACES), name=rng.choice(tables.NAMES), thing=rng.choice(tables.THINGS), word=new[0],
+        adjective=rng.choice(tables.ADJECTIVES), country=rng.choice(list(tables.CAPITALS)),
+        city=rng.choice(list(tables.CAPITALS.values())), a=rng.randrange(2, 100), b=rng.randrange(2, 100))
+    return Turn("unknown", user, f"I do not know that. {OFFER}", "do not know")
+
+
+SINGLE = [(greeting, 1), (about, 2), (unknown, 4), (capital, 7), (country, 3), (addition, 7), (subtraction, 4), (counting, 2),
           (spelling, 5), (reversing, 4), (length, 1), (dates, 2), (units, 2), (definition, 3)]
 
 
-def single(rng, held=False):
+def as_typed(rng, text):
+    """As people type: small letters, no mark at the end, a greeting in front."""
+    if rng.random() < 0.12:
+        text = text.lower()
+    if rng.random() < 0.1:
+        text = text.rstrip("?.!")
+    if rng.random() < 0.04:
+        text = rng.choice(["Hi! ", "Hello, ", "Please tell me: ", "hi, ", "OK. "]) + text
+    return text
+
+
+def single(rng):
+    """For training only."""
     skill = rng.choices([s for s, _ in SINGLE], [w for _, w in SINGLE])[0]
-    return skill(rng, held)
+    turn = skill(rng, False)
+    turn.user = as_typed(rng, turn.user)
+    return turn

@@ -1,6 +1,7 @@
 """Trains the demo model for so many minutes, or goes on where a run stopped.
 
     /usr/bin/python3 train.py RUN_DIR --minutes 150 [--processes 2] [--seed 1]
+    python3 train.py RUN_DIR --device cuda --batches 16
 
 RUN_DIR gets tokenizer.json, state.pt (replaced every few minutes; a killed run resumes from it), log.csv and exam.csv.
 Two processes with a thread each share the weights: each learns from its own conversations, then updates half of the
@@ -36,15 +37,19 @@ def arguments():
     p.add_argument("--minutes", type=float, default=150)
     p.add_argument("--stop-after", type=float, help="minutes of this call; resume later (default: to the end)")
     p.add_argument("--steps", type=int, help="stop after so many steps, with a schedule of steps instead of minutes")
+    p.add_argument("--device", default="cpu", help="of PyTorch; one process if it is not the CPU")
     p.add_argument("--processes", type=int, default=2)
-    p.add_argument("--batches", type=int, default=2, help="of 2048 tokens, a step and process")
-    p.add_argument("--lr", type=float, default=4e-3)
+    p.add_argument("--batches", type=int, default=1, help="of 2048 tokens, a step and process")
+    p.add_argument("--lr", type=float, default=3e-3)
     p.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--save-every", type=float, default=4, help="minutes")
     p.add_argument("--exam-every", type=float, default=8, help="minutes; 0: never")
     p.add_argument("--plain", action="store_true", help="products in float32, no C kernels")
-    return p.parse_args()
+    args = p.parse_args()
+    if args.device != "cpu":
+        args.processes = 1
+    return args
 
 
 def learning_rate(progress, peak):
@@ -133,7 +138,7 @@ class Worker:
     def step(self):
         args, step, progress = self.args, int(self.clock.state[1]), self.clock.progress()
         self.model.train()
-        group = [self.source.batch(progress) for _ in range(args.batches)]
+        group = [tuple(t.to(args.device) for t in self.source.batch(progress)) for _ in range(args.batches)]
         rng = random.Random(f"mtp {args.seed} {self.index} {step}")
         result = trainer.backward(self.model, group, progress, rng)
         self.hand_in()
@@ -146,7 +151,7 @@ class Worker:
         if self.index > 0:
             end_with_parent()
         torch.set_num_threads(1)
-        fast.use(fast.has_bf16_units() and not self.args.plain, not self.args.plain)
+        fast.use((fast.has_bf16_units() or self.args.device != "cpu") and not self.args.plain, not self.args.plain)
         keeper = Keeper(self) if self.index == 0 else None
         while not self.clock.state[2]:
             result = self.step()
@@ -207,7 +212,7 @@ def prepare(run, args):
     if not path.exists():
         path.write_text(json.dumps(tokenizer.document(data.learn_vocabulary()), ensure_ascii=False), encoding="utf-8")
     tok = tokenizer.Tokenizer(path)
-    model = trainer.new_model(tok.n, args.seed)
+    model = trainer.new_model(tok.n, args.seed).to(args.device)
     optimizer = muon.Optimizer(model, args.optimizer == "muon")
     model.round_all(optimizer.masters)
     clock = Clock(args)

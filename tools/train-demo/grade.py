@@ -1,0 +1,103 @@
+"""The trainer's own accuracy on a suite, and where its greedy answers differ from the runtime's.
+
+    /usr/bin/python3 grade.py RUN_DIR SUITE.jsonl ANSWERS.jsonl
+
+ANSWERS is what `ggl-eval --suite SUITE --answers ANSWERS` wrote.  A pass over a prompt with the runtime's answer behind
+it tells how far the two agree; from there on the model goes on by itself.
+"""
+import collections
+import json
+import pathlib
+import re
+import sys
+
+import torch
+
+import chat
+import tokenizer
+import trainer
+from model import Notes
+
+MOST = 256   # tokens of an answer
+
+
+def completion(answer):
+    """The text that the model wrote, from the parts that it was parsed into."""
+    calls = chat.render_calls([dict(function=c) for c in answer.get("tool_calls") or []]) if answer.get("tool_calls") else ""
+    think = (answer.get("reasoning") or "") + chat.END_THINK if answer["thinking"] else ""
+    return think + (answer.get("answer") or "") + calls + chat.EOS
+
+
+def argmaxes(model, ids, start):
+    """The most likely token behind each place from `start` - 1 on."""
+    rows = model.rows(model.hidden(torch.tensor([ids]), Notes()))
+    return model.logits(rows[start - 1:]).argmax(-1).tolist()
+
+
+@torch.no_grad()
+def greedy(model, prompt, guess, end):
+    """-> the answer's tokens, and how many passes it took."""
+    answer, passes = list(guess), 0
+    while True:
+        best = argmaxes(model, prompt + answer, len(prompt))
+        passes += 1
+        agree = next((i for i, t in enumerate(answer) if best[i] != t), len(answer))
+        if agree == len(answer) and answer and answer[-1] == end:
+            return answer, passes
+        answer = answer[:agree] + [best[agree]]
+        if answer[-1] == end or len(answer) >= MOST:
+            return answer, passes
+
+
+def parse(text, thinking):
+    """-> content and calls (None: malformed)."""
+    text = text.removesuffix(chat.EOS)
+    content = text.split(chat.END_THINK, 1)[-1] if thinking else text
+    content, _, block = content.partition(f"\n\n<{chat.DSML}tool_calls>")
+    calls = []
+    for name, body in re.findall(rf'<{chat.DSML}invoke name="([^"]*)">(.*?)</{chat.DSML}invoke>', block, re.S):
+        found = re.findall(rf'<{chat.DSML}parameter name="([^"]*)" string="(true|false)">(.*?)</{chat.DSML}parameter>', body, re.S)
+        try:
+            calls.append(dict(name=name, arguments={k: v if kind == "true" else json.loads(v) for k, kind, v in found}))
+        except ValueError:
+            return content, None
+    return content, calls
+
+
+def is_right(item, text):
+    content, calls = parse(text, item["thinking"])
+    if item["match"] == "calls":
+        return calls == item["expected"]
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(item['expected'])}(?![A-Za-z0-9])", content) is not None
+
+
+def main():
+    if len(sys.argv) != 4:
+        sys.exit("usage: grade.py RUN_DIR SUITE.jsonl ANSWERS.jsonl")
+    run, suite, answers = map(pathlib.Path, sys.argv[1:])
+    tok = tokenizer.Tokenizer(run / "tokenizer.json")
+    model = trainer.load_model(run / "state.pt")
+    items = {i["id"]: i for i in map(json.loads, suite.read_text(encoding="utf-8").splitlines())}
+    counts, different = collections.defaultdict(lambda: [0, 0]), []
+    for answer in map(json.loads, answers.read_text(encoding="utf-8").splitlines()):
+        item = items[answer["id"]]
+        prompt = tok.encode(chat.prompt(item["messages"], item["thinking"]))
+        guess = tok.encode(completion(dict(answer, thinking=item["thinking"])))
+        mine, _ = greedy(model, prompt, guess, tok.added[chat.EOS])
+        right = is_right(item, tok.decode(mine))
+        counts[item["skill"]][0] += 1
+        counts[item["skill"]][1] += right
+        if mine != guess:
+            different.append((answer["id"], answer["right"], right))
+    for skill, (n, right) in counts.items():
+        print(f"{skill:12} {n:4} {right:4} {100 * right / n:6.1f} %")
+    n, right = (sum(c[i] for c in counts.values()) for i in (0, 1))
+    print(f"{'total':12} {n:4} {right:4} {100 * right / n:6.1f} %")
+    print(f"{len(different)} answers differ from the runtime's; right there and wrong here "
+          f"{sum(a and not b for _, a, b in different)}, the other way round {sum(b and not a for _, a, b in different)}")
+    for name, there, here in different:
+        print(f"  {name}: right there: {there}, here: {here}")
+
+
+if __name__ == "__main__":
+    main()
