@@ -1,6 +1,6 @@
 #!/bin/sh
 # From a fresh checkout to a first conversation, on Debian or anything with a C compiler and CMake:
-# installs what is missing, builds, makes a small random model, converts it to GGUF and talks to it.
+# installs what is missing, builds, converts the demo model (examples/demo-model) to GGUF and talks to it.
 # Run it again at any time: what is done already is not done twice.
 #
 # usage: sh tools/quickstart.sh
@@ -56,20 +56,22 @@ generator=""
 run cmake -S . -B "$build" $generator -DCMAKE_BUILD_TYPE=Release -DGGML_LITE_TESTS=OFF
 run cmake --build "$build" -j "$(nproc 2>/dev/null || echo 2)"
 
-# ---- 3. a model: random weights in the layout of the published checkpoints
-if [ ! -f "$build/demo/config.json" ]; then
-    step "Making a small random checkpoint"
-    run "$build/bin/ggl-make-model" "$build/demo" --preset tiny
-fi
-if [ ! -f "$build/demo.gguf" ]; then
-    step "Converting it to GGUF, without changing a number"
-    run "$build/bin/gguf-convert" "$build/demo" "$build/demo.gguf"
+# ---- 3. a model: ten million parameters, trained for this; a conversion changes no number, and --verify shows it
+if [ ! "$build/demo.gguf" -nt examples/demo-model/config.json ]; then
+    step "Converting the demo model to GGUF"
+    run "$build/bin/gguf-convert" examples/demo-model "$build/demo.gguf" --force --verify
 fi
 
 # ---- 4. talk
-step "Talking to it (the weights are noise, and so are the answers)"
 if [ -t 0 ] && [ -t 1 ]; then
-    run "$build/bin/ggl-chat" -m "$build/demo.gguf" -n 64
+    step "Talking to it: capitals, sums, units, days, months, spelling, lists to remember (/help, Ctrl-D ends)"
+    run "$build/bin/ggl-chat" -m "$build/demo.gguf" --temp 0
 else
-    run "$build/bin/ggl-chat" -m "$build/demo.gguf" -n 64 -p "Hello"
+    step "Talking to it (on a terminal it would wait for your questions)"
+    rm -f "$build/conversation"
+    while read -r line; do
+        printf '\n> %s\n' "$line"
+        "$build/bin/ggl-chat" -m "$build/demo.gguf" --temp 0 -q --session "$build/conversation" -p "$line" </dev/null
+    done <tools/quickstart.txt
+    printf '\nTo go on: %s/bin/ggl-chat -m %s/demo.gguf --temp 0\n' "$build" "$build"
 fi

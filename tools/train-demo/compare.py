@@ -1,8 +1,8 @@
 """Muon against AdamW: the same model, data and steps, and a picture of the two loss curves.
 
-    /usr/bin/python3 compare.py OUT_DIR [--steps 300] [--lr-muon 0.004] [--lr-adamw 0.004]
+    /usr/bin/python3 compare.py OUT_DIR [--steps 300] [--muon 0.003] [--adamw 0.001 0.003]
 
-Writes OUT_DIR/muon, OUT_DIR/adamw (runs of train.py, resumed if they stopped) and OUT_DIR/curves.svg.
+Each rate is a run of train.py in OUT_DIR, with one process, resumed if it stopped; the picture is OUT_DIR/curves.svg.
 """
 import argparse
 import csv
@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 400, 56, 20, 16, 44
-COLORS = {"muon": "#1f6feb", "adamw": "#d1541d"}
+COLORS = ["#1f6feb", "#8250df", "#d1541d", "#b58900", "#2da44e"]
 
 
 def read_losses(path):
@@ -56,9 +56,9 @@ def picture(curves):
         out.append(text(to_x(last * i / 4), HEIGHT - BOTTOM + 18, round(last * i / 4)))
     out.append(text(WIDTH / 2, HEIGHT - 8, "step") + text(14, TOP - 6, "loss of what the model writes", "start"))
     for i, (name, points) in enumerate(curves.items()):
-        soft = smooth(points)
-        out.append(line(points, to_x, to_y, COLORS[name] + "40", 1) + line(soft, to_x, to_y, COLORS[name], 2))
-        out.append(text(WIDTH - RIGHT - 8, TOP + 16 + 18 * i, f"{name}: {soft[-1][1]:.3f}", "end", COLORS[name]))
+        soft, color = smooth(points), COLORS[i % len(COLORS)]
+        out.append(line(points, to_x, to_y, color + "40", 1) + line(soft, to_x, to_y, color, 2))
+        out.append(text(WIDTH - RIGHT - 8, TOP + 16 + 18 * i, f"{name}: {soft[-1][1]:.3f}", "end", color))
     return "\n".join(out) + "\n</svg>\n"
 
 
@@ -66,16 +66,17 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("out", type=pathlib.Path)
     p.add_argument("--steps", type=int, default=300)
-    p.add_argument("--lr-muon", type=float, default=4e-3)
-    p.add_argument("--lr-adamw", type=float, default=4e-3)
-    p.add_argument("--stop-after", type=float, help="minutes of each run in this call")
+    p.add_argument("--muon", type=float, nargs="*", default=[3e-3], help="learning rates")
+    p.add_argument("--adamw", type=float, nargs="*", default=[1e-3, 3e-3], help="learning rates")
     args = p.parse_args()
-    for name, lr in (("muon", args.lr_muon), ("adamw", args.lr_adamw)):
-        command = [sys.executable, pathlib.Path(__file__).with_name("train.py"), args.out / name, "--steps", args.steps,
-                   "--optimizer", name, "--lr", lr, "--exam-every", 0]
-        command += ["--stop-after", args.stop_after] if args.stop_after else []
-        subprocess.run(list(map(str, command)), check=True)
-    curves = {name: read_losses(args.out / name / "log.csv") for name in COLORS}
+    curves = {}
+    for optimizer in ("muon", "adamw"):
+        for lr in getattr(args, optimizer):
+            run = args.out / f"{optimizer}-{lr:g}"
+            command = [sys.executable, pathlib.Path(__file__).with_name("train.py"), run, "--steps", args.steps,
+                       "--optimizer", optimizer, "--lr", lr, "--exam-every", 0, "--processes", 1]
+            subprocess.run(list(map(str, command)), check=True)
+            curves[f"{optimizer} {lr:g}"] = read_losses(run / "log.csv")
     (args.out / "curves.svg").write_text(picture(curves))
     for name, points in curves.items():
         print(f"{name}: loss {smooth(points)[-1][1]:.4f} after {points[-1][0]} steps")

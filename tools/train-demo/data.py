@@ -2,9 +2,12 @@
 
     /usr/bin/python3 data.py suite OUT.jsonl        500 prompts with expected answers (README.md: the format)
     /usr/bin/python3 data.py vocabulary OUT.json    learn the tokenizer from generated conversations
+    /usr/bin/python3 data.py tokens TOKENIZER OUT_DIR [N]    N held-out conversations as ids, a file each
+    /usr/bin/python3 data.py needles SIZE [N]       prompts like the suite's, with a text of about SIZE tokens
     /usr/bin/python3 data.py show [N]               print a few
 """
 import json
+import pathlib
 import random
 import sys
 
@@ -43,7 +46,8 @@ def plain(rng, longest):
 
 
 def lists(rng, longest):
-    n = rng.choice([n for n in (4, 6, 8, 12, 16, 24, 32, 48, 64) if n * 6 < longest])
+    sizes = [n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if n * 6 < longest]
+    n = rng.choices(sizes, [n ** -0.5 for n in sizes])[0]   # short ones teach what to do
     turns = skills.recall(rng, False, n, questions=rng.randrange(3, 9))
     if rng.random() < 0.3:
         turns.insert(rng.randrange(1, len(turns)), skills.single(rng))
@@ -119,6 +123,19 @@ def suite(seed=20260, rng=None):
     return items
 
 
+def held_out_conversation(rng):
+    """Every kind of question, in phrasings and with words that training never sees: 16 turns, a list and its questions."""
+    turns = [skill(rng, True) for skill, _ in rng.choices(skills.SINGLE, [w for _, w in skills.SINGLE], k=16)]
+    return as_messages(turns + skills.recall(rng, True, 16, questions=4)), rng.random() < 0.5
+
+
+def write_tokens(tok, directory, n, seed=31):
+    rng = random.Random(seed)
+    for i in range(n):
+        ids, _ = encode(tok, *held_out_conversation(rng))
+        (directory / f"{i:02}.txt").write_text(" ".join(map(str, ids)) + "\n")
+
+
 def sample_texts(n, seed=7):
     rng = random.Random(seed)
     for _ in range(n):
@@ -138,6 +155,15 @@ def main():
         with open(rest[0], "w", encoding="utf-8") as f:
             for it in suite():
                 f.write(json.dumps(it, ensure_ascii=False) + "\n")
+    elif command == "tokens":
+        directory = pathlib.Path(rest[1])
+        directory.mkdir(parents=True, exist_ok=True)
+        write_tokens(tokenizer.Tokenizer(rest[0]), directory, int(rest[2]) if len(rest) > 2 else 24)
+    elif command == "needles":
+        rng = random.Random(f"needles {rest[0]}")
+        for i in range(int(rest[1]) if len(rest) > 1 else 10):
+            it = turns_item(i, f"needle-{rest[0]}", skills.needle(rng, True, int(rest[0])), i % 2 == 0)
+            print(json.dumps(it, ensure_ascii=False))
     elif command == "vocabulary":
         with open(rest[0], "w", encoding="utf-8") as f:
             json.dump(tokenizer.document(learn_vocabulary()), f, ensure_ascii=False)
