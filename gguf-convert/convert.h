@@ -144,8 +144,8 @@ enum ggl_status rows_emit(struct row_encoder *e, const struct step *step, enum g
 const float *rows_weights(const struct imatrix *imatrix, const struct ggl_tensor *t, int64_t slice, enum ggl_type type,
                           const float *ones);
 int64_t rows_first_not_finite(const float *x, int64_t n); /* n: none */
-/* FORMAT: element i of x, in row `row` of t's rows over all slices, is no number. */
-enum ggl_status rows_not_finite(const struct ggl_tensor *t, int64_t row, const float *x, int64_t i, struct ggl_error *err);
+/* FORMAT: which element of t's rows [begin, end) is no number; of all slices' rows t's first is `base`. */
+enum ggl_status rows_blame(const struct ggl_tensor *t, int64_t base, int64_t begin, int64_t end, struct ggl_error *err);
 
 /* identity.c: lines for the journal that change when the output would; to be freed, NULL: out of memory. */
 char *identity_text(const struct plan *p, const struct convert_options *o, uint32_t n_parts);

@@ -76,10 +76,20 @@ int64_t rows_first_not_finite(const float *x, int64_t n)
     return i;
 }
 
-enum ggl_status rows_not_finite(const struct ggl_tensor *t, int64_t row, const float *x, int64_t i, struct ggl_error *err)
+enum ggl_status rows_blame(const struct ggl_tensor *t, int64_t base, int64_t begin, int64_t end, struct ggl_error *err)
 {
-    return ggl_fail(err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, isnan(x[i]) ? "not a number" : "infinity",
-                    "a finite number", "%s: row %" PRId64 ", element %" PRId64, t->name, row, i);
+    const int64_t n = t->ne[0];
+    float *x = malloc((size_t)n * sizeof(*x)); /* the threads' are in use */
+    if (!x) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: a row", t->name);
+    enum ggl_status s = GGL_OK;
+    for (int64_t row = begin; row < end && !s; row++) {
+        int64_t i = ggl_tensor_decode_row(t, 0, row, x) ? rows_first_not_finite(x, n) : n;
+        if (i == n) continue;
+        s = ggl_fail(err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, isnan(x[i]) ? "not a number" : "infinity", "a finite number",
+                     "%s: row %" PRId64 ", element %" PRId64, t->name, base + row, i);
+    }
+    free(x);
+    return s ? s : ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no decoder or encoder", t->name);
 }
 
 static enum ggl_status prepare(struct row_encoder *e, const struct ggl_tensor *t, struct ggl_error *err)
@@ -93,11 +103,6 @@ static enum ggl_status prepare(struct row_encoder *e, const struct ggl_tensor *t
     for (int64_t i = 0; e->ones && i < t->ne[0]; i++) e->ones[i] = 1;
     if (e->blocks && e->rows && e->spoilt && e->ones) return GGL_OK;
     return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: buffers", t->name);
-}
-
-static bool decode(const struct row_encoder *e, int64_t row, float *x)
-{
-    return ggl_tensor_decode_row(e->source, 0, row, x);
 }
 
 static int64_t end_of(const struct row_encoder *e, int64_t piece)
@@ -119,25 +124,10 @@ static void encode_piece(void *user, int64_t piece, int ith)
     uint8_t *blocks = blocks_of(e, piece);
     bool good = true;
     for (int64_t row = piece * e->n_rows; row < end_of(e, piece) && good; row++, blocks += e->row_bytes) {
-        good = decode(e, row, x) && rows_first_not_finite(x, n) == n;
+        good = ggl_tensor_decode_row(e->source, 0, row, x) && rows_first_not_finite(x, n) == n;
         good = good && ggl_encode_row_at(e->isa, e->type, x, e->weights, blocks, n);
     }
     e->spoilt[piece % e->pieces.n_slots] = !good;
-}
-
-/* What is wrong with a spoilt piece. */
-static enum ggl_status blame(const struct row_encoder *e, int64_t piece, struct ggl_error *err)
-{
-    const int64_t n = e->source->ne[0];
-    float *x = malloc((size_t)n * sizeof(*x)); /* the threads' are in use */
-    if (!x) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: a row", e->source->name);
-    enum ggl_status s = GGL_OK;
-    for (int64_t row = piece * e->n_rows; row < end_of(e, piece) && !s; row++) {
-        int64_t i = decode(e, row, x) ? rows_first_not_finite(x, n) : n;
-        if (i < n) s = rows_not_finite(e->source, e->base + row, x, i, err);
-    }
-    free(x);
-    return s ? s : ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no encoder", e->source->name);
 }
 
 static enum ggl_status hand_on(void *user, int64_t piece, struct ggl_error *err)
@@ -145,7 +135,7 @@ static enum ggl_status hand_on(void *user, int64_t piece, struct ggl_error *err)
     struct row_encoder *e = user;
     enum ggl_status s = emit_stopped(err);
     if (s) return s;
-    if (e->spoilt[piece % e->pieces.n_slots]) return blame(e, piece, err);
+    if (e->spoilt[piece % e->pieces.n_slots]) return rows_blame(e->source, e->base, piece * e->n_rows, end_of(e, piece), err);
     return e->sink(e->user, blocks_of(e, piece), (size_t)(end_of(e, piece) - piece * e->n_rows) * (size_t)e->row_bytes, err);
 }
 

@@ -103,27 +103,13 @@ static void encode_piece(void *user, int64_t piece, int ith)
     e->spoilt[piece % e->pieces.n_slots] = !good;
 }
 
-/* What is wrong with a spoilt piece. */
-static enum ggl_status blame(const struct int4_encoder *e, int64_t piece, struct ggl_error *err)
-{
-    const int64_t n = e->source->ne[0];
-    float *x = malloc((size_t)n * sizeof(*x)); /* the threads' are in use */
-    if (!x) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: a row", e->source->name);
-    enum ggl_status s = GGL_OK;
-    for (int64_t i = piece * e->n_rows; i < end_of(e, piece) && !s; i++) {
-        int64_t k = ggl_tensor_decode_row(&e->step->view, 0, i, x) ? rows_first_not_finite(x, n) : n;
-        if (k < n) s = rows_not_finite(e->source, e->step->row + i, x, k, err);
-    }
-    free(x);
-    return s ? s : ggl_fail(err, GGL_ERR_STATE, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no decoder", e->source->name);
-}
-
 static enum ggl_status hand_on(void *user, int64_t piece, struct ggl_error *err)
 {
     struct int4_encoder *e = user;
     enum ggl_status s = emit_stopped(err);
     if (s) return s;
-    if (e->spoilt[piece % e->pieces.n_slots]) return blame(e, piece, err);
+    if (e->spoilt[piece % e->pieces.n_slots])
+        return rows_blame(&e->step->view, e->step->row, piece * e->n_rows, end_of(e, piece), err);
     size_t bytes = (size_t)(end_of(e, piece) - piece * e->n_rows) * (size_t)(e->source->ne[0] / 2);
     return e->sink(e->user, codes_of(e, piece), bytes, err);
 }

@@ -13,7 +13,9 @@ PROMPT_WEIGHT = 0.1   # what the model reads counts a little, too: that teaches 
 def mix(progress):
     """[(kind, share of conversations, longest)]: short ones first, long texts towards the end."""
     middle = 256 if progress < 0.15 else 384
-    kinds = [(data.plain, 60, 256), (data.lists, 50 if progress < 0.4 else 24, middle), (data.needles, 12, 256)]
+    early = progress < 0.6
+    kinds = [(data.plain, 60, 256), (data.lists, 45 if early else 30, middle), (data.copies, 30 if early else 5, middle),
+             (data.needles, 12, 256)]
     if progress >= 0.1:
         kinds.append((data.tools, 8, 700))
     if progress >= 0.35:

@@ -251,6 +251,27 @@ def recall(rng, held, n=None, questions=1):
     return turns
 
 
+COPY = ["Repeat this: {}.", "Repeat: {}.", "Say this again: {}.", "Write this again: {}.", "Copy this: {}.", "Please repeat: {}."]
+AGAIN = ["Say the list again.", "Repeat the list.", "Write the list again.", "What was the list?", "Show me the list."]
+
+
+def copying(rng, held, longest=60):
+    """Word by word, or a list: every token of the answer must be found in what was read, which recall needs, too."""
+    n = rng.randrange(3, longest)
+    if rng.random() < 0.5:
+        text = ", ".join(f"{k}: {v}" for k, v in pairs(rng, max(2, n // 4)))
+    else:
+        words = rng.choice([tables.THINGS, tables.THINGS + tables.COLORS, tables.NAMES, [str(i) for i in range(10, 100)]])
+        text = " ".join(rng.choice(words) for _ in range(n))
+    return Turn("copying", pick(rng, COPY, held).format(text), text, text)
+
+
+def list_again(rng, first):
+    """A turn that asks for the list of recall's first turn."""
+    text = first.user[first.user.index(": ") + 2:first.user.index(". ")]
+    return Turn("copying", pick(rng, AGAIN, False), text, text)
+
+
 NEEDLE = ["The secret word of the {} is {}.", "The password of the {} is {}.", "The code of the {} is {}."]
 ASK_NEEDLE = {"secret word": ["What is the secret word of the {}?", "Which secret word has the {}?", "Tell me the secret word of the {}."],
               "password": ["What is the password of the {}?", "Which password has the {}?", "Tell me the password of the {}."],

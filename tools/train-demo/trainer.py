@@ -11,7 +11,7 @@ from model import Model, Notes
 
 MTP_SHARE = 0.25       # of the batches teach the MTP block; it learns from the streams without changing them
 MTP_FROM = 0.3
-SELECT_FROM = 0.3      # before, attention sees all compressed rows, and the indexer only watches
+SELECT_FROM = 0.55     # before, attention sees all compressed rows, and the indexer only watches
 
 
 def weighted_loss(rows, targets, weights, head):
