@@ -11,16 +11,17 @@ PROMPT_WEIGHT = 0.1   # what the model reads counts a little, too: that teaches 
 
 
 def mix(progress):
-    """[(kind, share of conversations, longest)]: short ones first, long texts towards the end."""
-    middle = 256 if progress < 0.15 else 384
-    early = progress < 0.6
-    kinds = [(data.plain, 60, 256), (data.lists, 45 if early else 30, middle), (data.copies, 30 if early else 5, middle),
-             (data.needles, 12, 256)]
-    if progress >= 0.1:
+    """[(kind, share of conversations, longest)].  Copying what stands in the window comes first: it teaches to look for
+    what was there before, without which a list is guessed; then long lists, and long texts towards the end."""
+    if progress < 0.12:
+        return [(data.plain, 30, 256), (data.copies, 150, 64), (data.lists, 70, 64), (data.needles, 8, 128)]
+    kinds = [(data.plain, 60, 256), (data.lists, 40, 256 if progress < 0.25 else 420),
+             (data.copies, 15 if progress < 0.3 else 3, 200), (data.needles, 12, 256)]
+    if progress >= 0.16:
         kinds.append((data.tools, 8, 700))
-    if progress >= 0.35:
-        kinds.append((data.needles, 3, 1100))
-    if progress >= 0.7:
+    if progress >= 0.3:
+        kinds.append((data.needles, 4, 1100))
+    if progress >= 0.6:
         kinds.append((data.needles, 1, 4096))
     return kinds
 

@@ -51,7 +51,7 @@ def lists(rng, longest):
     turns = skills.recall(rng, False, n, questions=rng.randrange(3, 9))
     if rng.random() < 0.3:
         turns.insert(rng.randrange(1, len(turns)), skills.single(rng))
-    if n <= 24 and rng.random() < 0.4:
+    if n <= 24 and rng.random() < 0.3:
         turns.insert(rng.randrange(1, len(turns)), skills.list_again(rng, turns[0]))
     return as_messages(turns, rng.choice(SYSTEMS))
 
