@@ -9,7 +9,7 @@ extern const struct cli eval_cli;
 
 /* ---- main.c: options */
 
-/* A session as the options say; more than the model's context is its context. */
+/* A session as the options say, which main frees; more than the model's context is its context. */
 struct ggl_session *eval_session(struct ggl_model *m, int64_t n_ctx, bool mtp);
 /* The model's, when nothing is left to be checked. */
 void eval_print_warnings(void);

@@ -221,6 +221,5 @@ void suite_run(const struct suite_options *o, struct ggl_model *m)
     if (a.answers && fclose(a.answers)) cli_die(&eval_cli, 74, "%s: cannot be written", o->answers);
     print_table(&a, &u);
     ggl_sampler_free(a.sampler);
-    ggl_session_free(a.s);
     suite_free(&u);
 }

@@ -151,6 +151,5 @@ void tokens_run(const struct token_options *o, struct ggl_model *m)
         comparison_free(r.comparison);
     }
     if (calibration) calibration_finish(calibration, o->path, r.n);
-    ggl_session_free(s);
     free(ids);
 }
