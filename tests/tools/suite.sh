@@ -116,7 +116,7 @@ fails() # fails CODE TEXT ARGS...
 {
     code=$1 text=$2
     shift 2
-    status "$code" "$eval" "$@"
+    status "$code" "$eval" -t1 "$@"
     one_line ggl-eval
     says "$tmp/err" "$text"
 }
