@@ -2,6 +2,7 @@
 #include "model/src/chat_json.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -348,6 +349,16 @@ bool ggl_pyjson_equals(const struct ggl_pyjson *v, const char *text)
 {
     size_t n = strlen(text);
     return v && v->kind == GGL_PYJSON_STRING && v->text.size == n && (!n || !memcmp(v->text.data, text, n));
+}
+
+const char *ggl_pyjson_describe(const struct ggl_pyjson *v, char buf[GGL_PYJSON_DESCRIBE])
+{
+    static const char *const names[] = {"null", "false", "true", "a number", "a number", "a string", "an array", "an object"};
+    if (!v || v->kind != GGL_PYJSON_STRING) return v ? names[v->kind] : "nothing";
+    size_t n = 0;
+    while (n < 60 && n < v->text.size) n += (size_t)ggl_chat_utf8_length(v->text.data + n, v->text.size - n);
+    snprintf(buf, GGL_PYJSON_DESCRIBE, "\"%.*s\"", (int)n, v->text.data);
+    return buf;
 }
 
 /* ---- writing */

@@ -48,6 +48,10 @@ bool ggl_pyjson_truth(const struct ggl_pyjson *v);
 bool ggl_pyjson_missing(const struct ggl_pyjson *v);
 bool ggl_pyjson_equals(const struct ggl_pyjson *v, const char *text); /* v is that string */
 
+/* What v is, in a few words for messages: "a number", a string itself; NULL is "nothing".  May return buf. */
+#define GGL_PYJSON_DESCRIBE 96
+const char *ggl_pyjson_describe(const struct ggl_pyjson *v, char buf[GGL_PYJSON_DESCRIBE]);
+
 void ggl_pyjson_write(struct ggl_chat_text *out, const struct ggl_pyjson *v);
 void ggl_pyjson_write_string(struct ggl_chat_text *out, struct ggl_chat_span s); /* with quotes */
 void ggl_pyjson_escape(struct ggl_chat_text *out, struct ggl_chat_span s);       /* without */

@@ -71,6 +71,9 @@ enum ggl_status ggl_chat_render_messages(const struct ggl_chat_message *messages
                                          const struct ggl_chat_options *options, struct ggl_chat_text *out,
                                          struct ggl_error *err);
 
+/* chat_request.c: a JSON request, the same way. */
+enum ggl_status ggl_chat_render_request(const char *request, size_t size, struct ggl_chat_text *out, struct ggl_error *err);
+
 /* ---- a list of turns that merges on the way in, as the official encoder does */
 struct ggl_chat_turns {
     struct ggl_chat_arena *arena;

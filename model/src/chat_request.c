@@ -6,7 +6,6 @@
  */
 #include "model/chat.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,34 +39,18 @@ static enum ggl_status no_memory(struct request *r)
     return ggl_fail(r->err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "chat request");
 }
 
-static const char *kind_name(const struct ggl_pyjson *v)
-{
-    static const char *const names[] = {"null", "false", "true", "a number", "a number", "a string", "an array", "an object"};
-    return v ? names[v->kind] : "nothing";
-}
-
-/* What was found, in a few words. */
-static const char *describe(const struct ggl_pyjson *v, char buf[96])
-{
-    if (!v || v->kind != GGL_PYJSON_STRING) return kind_name(v);
-    size_t n = 0;
-    while (n < 60 && n < v->text.size) n += (size_t)ggl_chat_utf8_length(v->text.data + n, v->text.size - n);
-    snprintf(buf, 96, "\"%.*s\"", (int)n, v->text.data);
-    return buf;
-}
-
 static enum ggl_status wrong(struct request *r, struct place p, const char *field, const struct ggl_pyjson *found,
                              const char *expected)
 {
-    char buf[96];
-    return ggl_fail(r->err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, describe(found, buf), expected, "%s[%zu]%s", p.list,
+    char buf[GGL_PYJSON_DESCRIBE];
+    return ggl_fail(r->err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, ggl_pyjson_describe(found, buf), expected, "%s[%zu]%s", p.list,
                     p.i, field);
 }
 
 static enum ggl_status bad_option(struct request *r, const char *name, const struct ggl_pyjson *v, const char *expected)
 {
-    char buf[96];
-    return ggl_fail(r->err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, describe(v, buf), expected, "%s", name);
+    char buf[GGL_PYJSON_DESCRIBE];
+    return ggl_fail(r->err, GGL_ERR_FORMAT, NULL, GGL_NO_OFFSET, ggl_pyjson_describe(v, buf), expected, "%s", name);
 }
 
 /* A string or, when `optional`, nothing or null. */
@@ -462,16 +445,22 @@ static enum ggl_status read_request(struct request *r, struct ggl_chat_span sour
     return out->failed ? no_memory(r) : GGL_OK;
 }
 
-enum ggl_status ggl_chat_encode_json(const char *request, size_t size, char **out, size_t *out_size,
-                                     struct ggl_error *err)
+enum ggl_status ggl_chat_render_request(const char *request, size_t size, struct ggl_chat_text *out, struct ggl_error *err)
 {
     struct request r = {.err = err};
-    struct ggl_chat_text text = {0};
     r.turns.arena = &r.arena;
-    enum ggl_status s = read_request(&r, ggl_chat_span_of(request, size), &text);
+    enum ggl_status s = read_request(&r, ggl_chat_span_of(request, size), out);
     for (struct text_node *t = r.owned; t; t = t->next) ggl_chat_text_free(&t->text);
     ggl_chat_turns_free(&r.turns);
     ggl_chat_arena_free(&r.arena);
+    return s;
+}
+
+enum ggl_status ggl_chat_encode_json(const char *request, size_t size, char **out, size_t *out_size,
+                                     struct ggl_error *err)
+{
+    struct ggl_chat_text text = {0};
+    enum ggl_status s = ggl_chat_render_request(request, size, &text, err);
     if (s) {
         ggl_chat_text_free(&text);
         return s;

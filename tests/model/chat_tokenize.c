@@ -1,6 +1,7 @@
 /* The prompt as tokens: the same as the whole prompt's for honest text, and no control token from a message. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -83,8 +84,64 @@ static void no_injection(void **state)
     }
 }
 
+/* ---- requests with tools */
+
+/* A request with `text` in every place that a caller fills. */
+static size_t request(const char *text, char out[2048])
+{
+    return (size_t)snprintf(out, 2048,
+                            "{\"thinking_mode\": \"thinking\", \"messages\": [{\"role\": \"system\", \"content\": \"%s\", \"tools\": "
+                            "[{\"function\": {\"name\": \"f\", \"description\": \"%s\"}}]}, {\"role\": \"user\", \"content\": \"%s\"}, "
+                            "{\"role\": \"assistant\", \"reasoning_content\": \"%s\", \"tool_calls\": [{\"function\": {\"name\": "
+                            "\"%s\", \"arguments\": \"{\\\"a\\\": \\\"%s\\\"}\"}}]}, {\"role\": \"tool\", \"content\": \"%s\"}]}",
+                            text, text, text, text, text, text, text);
+}
+
+static void requests_as_whole(void **state)
+{
+    (void)state;
+    if (!tokenizer) skip();
+    char json[2048], *text;
+    int32_t *ids, want[2048];
+    int64_t n;
+    size_t size = request("héllo 北京 🙂 and a < b", json), prompt;
+    assert_int_equal(ggl_chat_encode_json(json, size, &text, &prompt, NULL), GGL_OK);
+    int64_t n_want = ggl_tokenize(tokenizer, text, prompt, true, want, 2048, NULL);
+    assert_in_range(n_want, 10, 2048);
+    assert_int_equal(ggl_chat_tokenize_json(tokenizer, json, size, &ids, &n, NULL), GGL_OK);
+    assert_int_equal(n, n_want);
+    assert_memory_equal(ids, want, (size_t)n * sizeof(*ids));
+    free(ids);
+    ggl_chat_free(text);
+    struct ggl_error err = {0};
+    assert_int_equal(ggl_chat_tokenize_json(tokenizer, "{}", 2, &ids, &n, &err), GGL_ERR_FORMAT);
+    assert_string_equal(err.what, "messages");
+    assert_int_equal(ggl_chat_tokenize_json(tokenizer, "{}", 2, &ids, &n, NULL), GGL_ERR_FORMAT);
+}
+
+static void no_injection_by_requests(void **state)
+{
+    (void)state;
+    if (!tokenizer) skip();
+    static const char *const texts[] = {"<｜User｜>", "<｜Assistant｜>", "<think>", "</think>", "｜DSML｜", "<｜end▁of▁sentence｜>"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        int32_t control = ggl_token_find(tokenizer, texts[i]), *ids;
+        int count[2] = {0, 0};
+        for (int b = 0; b < 2; b++) {
+            char json[2048];
+            int64_t n;
+            size_t size = request(b ? texts[i] : "x", json);
+            assert_int_equal(ggl_chat_tokenize_json(tokenizer, json, size, &ids, &n, NULL), GGL_OK);
+            for (int64_t k = 0; k < n; k++) count[b] += ids[k] == control;
+            free(ids);
+        }
+        assert_int_equal(count[0], count[1]);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_whole), cmocka_unit_test(no_injection)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_whole), cmocka_unit_test(no_injection),
+                                       cmocka_unit_test(requests_as_whole), cmocka_unit_test(no_injection_by_requests)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,4 +1,4 @@
-/* The parts of ggl-eval: what is made of the logits of a run, and of the inputs of its matrices. */
+/* The parts of ggl-eval. */
 #ifndef GGL_EVAL_H
 #define GGL_EVAL_H
 
@@ -6,6 +6,25 @@
 #include "model/model.h"
 
 extern const struct cli eval_cli;
+
+/* ---- main.c: options */
+
+/* A session as the options say, which main frees; more than the model's context is its context. */
+struct ggl_session *eval_session(struct ggl_model *m, int64_t n_ctx, bool mtp);
+/* The model's, when nothing is left to be checked. */
+void eval_print_warnings(void);
+
+/* ---- tokens.c: what comes out of given tokens */
+
+enum { EVAL_MAX_DUMPS = 64 };
+
+struct token_options {
+    const char *path, *logits, *draft, *imatrix, *base; /* all but the first may be NULL */
+    struct cli_list dumps;
+    bool perplexity, quiet;
+};
+
+void tokens_run(const struct token_options *o, struct ggl_model *m);
 
 /* ---- compare.c: this model's predictions against another's, as llama-perplexity --kl-divergence reports them */
 
@@ -29,5 +48,16 @@ struct calibration;
 struct calibration *calibration_new(const char *path, struct ggl_session *s);
 /* Write and free. */
 void calibration_finish(struct calibration *c, const char *tokens, int64_t n_tokens);
+
+/* ---- suite.c: prompts with expected answers */
+
+struct suite_options {
+    const char *path, *skills, *answers; /* the last two may be NULL */
+    int64_t limit, max_tokens;           /* 0: none */
+    bool quiet;
+};
+
+/* m has a tokenizer. */
+void suite_run(const struct suite_options *o, struct ggl_model *m);
 
 #endif

@@ -1,243 +1,171 @@
 /*
- * ggl-eval: run given tokens through a model and write what comes out.
+ * ggl-eval: run given tokens through a model and write what comes out, or ask it prompts and count right answers.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ggl-eval/eval.h"
 
-enum { MAX_DUMPS = 64, MAX_WARNINGS = 4 };
+enum { MAX_WARNINGS = 4, MAX_TOKENS = 256 };
+#define NOT_GIVEN INT64_MIN
 
 static struct {
-    const char *model, *tokens, *logits, *draft, *precision, *rounding, *imatrix, *base;
-    struct cli_list dumps;
+    const char *model, *precision, *rounding;
+    struct token_options tokens;
+    struct suite_options suite;
     int64_t threads, chunk;
-    bool perplexity, no_pin, quiet;
-} args = {.precision = "f32", .rounding = "on"};
+    bool no_pin, quiet;
+} args = {.precision = "f32", .rounding = "on", .suite = {.limit = NOT_GIVEN, .max_tokens = NOT_GIVEN}};
 
 static const struct cli_option options[] = {
     {'m', "model", "MODEL", "GGUF file (the first part of a split one) or checkpoint directory", CLI_STR, &args.model},
-    {0, "tokens", "FILE", "whitespace-separated token ids; - reads stdin", CLI_STR, &args.tokens},
-    {0, "logits", "OUT.f32", "write [n_tokens, n_vocab] float32: row i are the logits after token i", CLI_STR, &args.logits},
+    CLI_GROUP("Tokens"),
+    {0, "tokens", "FILE", "whitespace-separated token ids; - reads stdin", CLI_STR, &args.tokens.path},
+    {0, "logits", "OUT.f32", "write [n_tokens, n_vocab] float32: row i are the logits after token i", CLI_STR, &args.tokens.logits},
     {0, "draft-logits", "OUT.f32", "the same of the multi-token-prediction block: [n_tokens - 1, n_vocab], row i from "
-                                   "position i given token i + 1", CLI_STR, &args.draft},
-    {0, "perplexity", NULL, "print the perplexity of the tokens", CLI_FLAG, &args.perplexity},
-    {0, "kl-base", "BASE.f32", "compare with another model's --logits of the same tokens, as llama-perplexity --kl-divergence does", CLI_STR, &args.base},
-    {0, "imatrix", "OUT.gguf", "write an importance matrix: sums of squares of the inputs of every matrix, as llama.cpp's", CLI_STR, &args.imatrix},
+                                   "position i given token i + 1", CLI_STR, &args.tokens.draft},
+    {0, "perplexity", NULL, "print the perplexity of the tokens", CLI_FLAG, &args.tokens.perplexity},
+    {0, "kl-base", "BASE.f32", "compare with another model's --logits of the same tokens, as llama-perplexity --kl-divergence does", CLI_STR, &args.tokens.base},
+    {0, "imatrix", "OUT.gguf", "write an importance matrix: sums of squares of the inputs of every matrix, as llama.cpp's", CLI_STR, &args.tokens.imatrix},
+    {0, "dump", "NAME=FILE", "write an intermediate as float32 rows, e.g. L0.attn.in=x.f32; repeatable", CLI_LIST, &args.tokens.dumps},
+    CLI_GROUP("Prompts"),
+    {0, "suite", "FILE", "ask prompts with expected answers, greedily, and print accuracy by skill; - reads stdin", CLI_STR, &args.suite.path},
+    {0, "skills", "A,B", "only prompts of these skills", CLI_STR, &args.suite.skills},
+    {0, "suite-limit", "N", "at most N prompts of a skill, the first ones (default 0: all)", CLI_INT, &args.suite.limit},
+    {'n', "max-tokens", "N", "most tokens of an answer (default 256; 0: no limit); one that is cut is wrong", CLI_INT, &args.suite.max_tokens},
+    {0, "answers", "OUT.jsonl", "write every answer, a line of JSON each", CLI_STR, &args.suite.answers},
+    CLI_GROUP("Running"),
     {0, "precision", "f32|fast", "f32: float activations everywhere (default); fast: integers where the weights allow", CLI_STR, &args.precision},
-    {0, "chunk", "N", "tokens in one pass (default 256; 1: token by token); never changes a result", CLI_INT, &args.chunk},
+    {0, "chunk", "N", "tokens in one pass (default 256 to 4096, as memory allows; 1: token by token); never changes a result", CLI_INT, &args.chunk},
     {0, "cache-rounding", "on|off", "off: diagnostic, the cache keeps float rows (default on)", CLI_STR, &args.rounding},
-    {0, "dump", "NAME=FILE", "write an intermediate as float32 rows, e.g. L0.attn.in=x.f32; repeatable", CLI_LIST, &args.dumps},
     {'t', "threads", "N", "worker threads (default: physical cores)", CLI_INT, &args.threads},
     {0, "no-pin", NULL, "let the system move worker threads between cores", CLI_FLAG, &args.no_pin},
     {'q', "quiet", NULL, "no progress, no warnings", CLI_FLAG, &args.quiet},
     {0}};
 
 const struct cli eval_cli = {
-    "ggl-eval", "-m MODEL --tokens FILE [options]",
-    "Evaluate a file of tokens: logits, draft logits, perplexity, divergence from another model, intermediates,\n"
-    "importance matrices.",
+    "ggl-eval", "-m MODEL (--tokens FILE | --suite FILE) [options]",
+    "Evaluate a file of tokens, or ask prompts with expected answers.\n"
+    "Of tokens: logits, draft logits, perplexity, divergence from another model, intermediates, importance matrices.\n"
+    "Of prompts: how many answers are right, by skill.",
     "EXAMPLES\n"
     "  ggl-eval -m model.gguf --tokens tokens.txt --logits logits.f32\n"
     "  ggl-eval -m checkpoint/ --tokens tokens.txt --chunk 1 --dump L2.attn.q=q.f32\n"
     "  ggl-eval -m big.gguf --tokens tokens.txt --logits base.f32\n"
     "  ggl-eval -m small.gguf --tokens tokens.txt --kl-base base.f32\n"
-    "  ggl-eval -m big.gguf --tokens calibration.txt --imatrix imatrix.gguf\n\n"
+    "  ggl-eval -m big.gguf --tokens calibration.txt --imatrix imatrix.gguf\n"
+    "  ggl-eval -m model.gguf --suite suite.jsonl --skills sum,recall --suite-limit 5 --answers answers.jsonl\n\n"
     "INTERMEDIATES\n"
     "  L<i>.attn.in, .attn.q, .attn.kv, .attn.compressed, .attn.index_keys, .attn.selected, .attn.out,\n"
-    "  L<i>.ffn.in, .ffn.experts, .ffn.gains, .ffn.out, L<i>.h; M0.* for the multi-token-prediction block\n",
+    "  L<i>.ffn.in, .ffn.experts, .ffn.gains, .ffn.out, L<i>.h; M0.* for the multi-token-prediction block\n\n"
+    "SUITES\n"
+    "  A line of the file is {\"id\": \"sum-1\", \"skill\": \"sum\", \"thinking\": true, \"messages\": [...], \"expected\": \"42\",\n"
+    "  \"match\": \"contains\"}. Messages are as in a chat request, tools and calls included (ggl-encode --help). The\n"
+    "  prompt is ggl-chat's: with thinking, reasoning is \"high\". An answer is right when it ends, follows the format and\n"
+    "    contains  its content has `expected` in it with no ASCII letter or digit directly beside it\n"
+    "    calls     its tool calls are those of `expected`, [{\"name\": ..., \"arguments\": {...}}], in this order; arguments\n"
+    "              are compared as JSON values\n"
+    "  A model with a multi-token-prediction block drafts, too. From position i and token i + 1 the block guesses token\n"
+    "  i + 2; the guess is accepted when the model then chooses that token, as in speculative decoding by one token.\n"
+    "  All tokens of the answers but the first of each are counted, the end of sentence included.\n"
+    "  --answers has id, skill, right, answer, reasoning, tool_calls (if any), error (if the answer breaks the format;\n"
+    "  it is then given as it was written), n_prompt_tokens and n_answer_tokens (without the end of sentence).\n",
     options, 0, 0};
 
-struct output {
-    FILE *f;
-    const char *path;
-};
-
-struct warnings {
+/* Warnings wait until nothing is left to be checked: a failure says one line. */
+static struct {
     char lines[MAX_WARNINGS][GGL_ERROR_LINE];
     int n;
-};
+} warnings;
 
-struct run {
-    struct output logits, draft;
-    int64_t n_vocab;
-    const int32_t *ids;
-    int64_t n;
-    double nll;
-    int64_t scored;
-    struct comparison *comparison;
-    struct cli_progress progress;
-};
-
-static void write_row(struct output *o, const float *row, int64_t n)
-{
-    if (o->f && fwrite(row, 4, (size_t)n, o->f) != (size_t)n) cli_die(&eval_cli, 74, "%s: cannot be written", o->path);
-}
-
-static void on_logits(void *user, int64_t pos, const float *logits, bool draft)
-{
-    struct run *r = user;
-    int32_t next = pos + 1 < r->n ? r->ids[pos + 1] : -1;
-    write_row(draft ? &r->draft : &r->logits, logits, r->n_vocab);
-    if (draft) return;
-    if (args.perplexity && next >= 0) {
-        r->nll += eval_surprise(logits, r->n_vocab, next);
-        r->scored++;
-    }
-    if (r->comparison) comparison_add(r->comparison, logits, next);
-}
-
-static void on_dump(void *user, const char *name, int64_t pos, const float *row, int64_t n)
-{
-    (void)name, (void)pos;
-    write_row(user, row, n);
-}
-
-static bool on_progress(void *user, int64_t done, int64_t n)
-{
-    struct run *r = user;
-    (void)n;
-    cli_progress_update(&r->progress, (uint64_t)done);
-    return true;
-}
-
-static struct output open_output(const char *path)
-{
-    struct output o = {NULL, path};
-    if (path && !(o.f = fopen(path, "wb"))) cli_die(&eval_cli, 73, "%s: cannot be created", path);
-    return o;
-}
-
-static void close_output(struct output *o)
-{
-    if (o->f && fclose(o->f)) cli_die(&eval_cli, 74, "%s: cannot be written", o->path);
-}
-
-/* Warnings wait until nothing is left to be checked: a failure says one line. */
 static void on_log(void *user, enum ggl_log_level level, const char *line)
 {
-    struct warnings *w = user;
-    if (level == GGL_LOG_WARN && w->n < MAX_WARNINGS) snprintf(w->lines[w->n++], GGL_ERROR_LINE, "%s", line);
+    (void)user;
+    if (level == GGL_LOG_WARN && warnings.n < MAX_WARNINGS) snprintf(warnings.lines[warnings.n++], GGL_ERROR_LINE, "%s", line);
 }
 
-/* Decimal ids between white space; anything else is an error that names its place. */
-static int32_t *read_tokens(const char *path, int64_t *count)
+void eval_print_warnings(void)
 {
-    size_t size;
-    char *text = cli_read_file(&eval_cli, path, &size);
-    int32_t *ids = malloc((size / 2 + 1) * sizeof(*ids));
-    if (!ids) cli_die(&eval_cli, 70, "out of memory");
-    *count = 0;
-    for (size_t i = 0; i < size;) {
-        if (strchr(" \t\r\n", text[i]) && text[i]) {
-            i++;
-            continue;
-        }
-        int64_t v = 0;
-        size_t start = i;
-        for (; i < size && text[i] >= '0' && text[i] <= '9' && v <= INT32_MAX; i++) v = 10 * v + (text[i] - '0');
-        bool ends = i == size || (text[i] && strchr(" \t\r\n", text[i]));
-        if (i == start || !ends || v > INT32_MAX)
-            cli_die(&eval_cli, 65, "%s: byte %zu: not a token id (expected decimal numbers between white space)", path, start);
-        ids[(*count)++] = (int32_t)v;
-    }
-    free(text);
-    if (!*count) cli_die(&eval_cli, 65, "%s: holds no tokens", path);
-    return ids;
+    for (int i = 0; i < warnings.n; i++) fprintf(stderr, "ggl-eval: warning: %s\n", warnings.lines[i]);
 }
 
-/* Before an output file is touched. */
-static void check_tokens(const struct ggl_model *m, const int32_t *ids, int64_t n)
+/* What goes with --tokens does nothing for --suite, and the other way round. */
+static void check_suite_args(void)
 {
-    int32_t n_vocab = ggl_model_n_vocab(m), n_ctx = ggl_model_n_ctx_train(m);
-    for (int64_t i = 0; i < n; i++)
-        if (ids[i] >= n_vocab)
-            cli_die(&eval_cli, 65, "%s: token %lld (from 0) is %d, expected 0..%d", args.tokens, (long long)i, ids[i], n_vocab - 1);
-    if (n > n_ctx)
-        cli_die(&eval_cli, 75, "%s: %lld tokens, the model's context is %d", args.tokens, (long long)n, n_ctx);
-    if ((args.perplexity || args.base) && n < 2)
-        cli_die(&eval_cli, 65, "%s: %s needs two tokens or more", args.tokens, args.base ? "--kl-base" : "--perplexity");
+    const char *of_tokens = args.tokens.path       ? "--tokens"
+                            : args.tokens.logits     ? "--logits"
+                            : args.tokens.draft      ? "--draft-logits"
+                            : args.tokens.perplexity ? "--perplexity"
+                            : args.tokens.base       ? "--kl-base"
+                            : args.tokens.imatrix    ? "--imatrix"
+                            : args.tokens.dumps.n    ? "--dump"
+                                              : NULL;
+    const char *of_suite = args.suite.skills                    ? "--skills"
+                           : args.suite.answers                 ? "--answers"
+                           : args.suite.limit != NOT_GIVEN      ? "--suite-limit"
+                           : args.suite.max_tokens != NOT_GIVEN ? "--max-tokens"
+                                                                : NULL;
+    if (args.suite.path && of_tokens) cli_die(&eval_cli, 2, "%s does not go with --suite", of_tokens);
+    if (!args.suite.path && of_suite) cli_die(&eval_cli, 2, "%s goes with --suite only", of_suite);
+    if (args.suite.limit == NOT_GIVEN) args.suite.limit = 0;
+    if (args.suite.max_tokens == NOT_GIVEN) args.suite.max_tokens = MAX_TOKENS;
+    if (args.suite.limit < 0) cli_die(&eval_cli, 2, "--suite-limit: expected 0 or more");
+    if (args.suite.max_tokens < 0) cli_die(&eval_cli, 2, "--max-tokens: expected 0 or more");
+    args.suite.quiet = args.tokens.quiet = args.quiet;
 }
 
 static void check_args(void)
 {
     if (!args.model) cli_die(&eval_cli, 2, "-m MODEL is missing");
-    if (!args.tokens) cli_die(&eval_cli, 2, "--tokens FILE is missing");
+    if (!args.tokens.path && !args.suite.path) cli_die(&eval_cli, 2, "--tokens FILE is missing, or --suite FILE");
+    check_suite_args();
     if (strcmp(args.precision, "f32") != 0 && strcmp(args.precision, "fast") != 0)
         cli_die(&eval_cli, 2, "--precision %s: expected f32 or fast", args.precision);
     if (strcmp(args.rounding, "on") != 0 && strcmp(args.rounding, "off") != 0)
         cli_die(&eval_cli, 2, "--cache-rounding %s: expected on or off", args.rounding);
-    if (args.imatrix && strcmp(args.precision, "f32") != 0) cli_die(&eval_cli, 2, "--imatrix: expected --precision f32");
+    if (args.tokens.imatrix && strcmp(args.precision, "f32") != 0) cli_die(&eval_cli, 2, "--imatrix: expected --precision f32");
+    if (args.tokens.dumps.n > EVAL_MAX_DUMPS) cli_die(&eval_cli, 2, "--dump: at most %d", EVAL_MAX_DUMPS);
     if (args.threads < 0 || args.threads > 1024) cli_die(&eval_cli, 2, "--threads: expected 0..1024");
     if (args.chunk < 0 || args.chunk > 1 << 20) cli_die(&eval_cli, 2, "--chunk: expected 1..%d", 1 << 20);
-    if (args.dumps.n > MAX_DUMPS) cli_die(&eval_cli, 2, "--dump: at most %d", MAX_DUMPS);
 }
 
-static void add_dumps(struct ggl_session *s, struct output *outputs)
+/* Static, so that they stay reachable where the tool ends with an error: a leak checker has nothing to report. */
+static struct ggl_model *model;
+static struct ggl_session *session;
+
+static void load(void)
 {
     struct ggl_error err;
-    for (int i = 0; i < args.dumps.n; i++) {
-        const char *item = args.dumps.items[i], *eq = strchr(item, '=');
-        char name[64];
-        if (!eq || !eq[1] || (size_t)(eq - item) >= sizeof(name)) cli_die(&eval_cli, 2, "--dump %s: expected NAME=FILE", item);
-        snprintf(name, sizeof(name), "%.*s", (int)(eq - item), item);
-        if (ggl_session_dump(s, name, on_dump, &outputs[i], &err)) cli_die_error(&eval_cli, &err);
-    }
-    for (int i = 0; i < args.dumps.n; i++) outputs[i] = open_output(strchr(args.dumps.items[i], '=') + 1);
+    struct ggl_model_params p = ggl_model_defaults();
+    p.n_threads = (int32_t)args.threads;
+    p.no_pin = args.no_pin;
+    p.precision = strcmp(args.precision, "fast") == 0 ? GGL_PRECISION_FAST : GGL_PRECISION_F32;
+    p.log = args.quiet ? NULL : on_log;
+    if (ggl_model_load(args.model, &p, &model, &err)) cli_die_error(&eval_cli, &err);
+}
+
+struct ggl_session *eval_session(struct ggl_model *m, int64_t n_ctx, bool mtp)
+{
+    struct ggl_error err;
+    struct ggl_session_params p = ggl_session_defaults();
+    p.n_chunk = (int32_t)args.chunk;
+    p.mtp = mtp;
+    p.cache_rounding_off = strcmp(args.rounding, "off") == 0;
+    p.n_ctx = n_ctx < ggl_model_n_ctx_train(m) ? (int32_t)n_ctx : ggl_model_n_ctx_train(m);
+    if (ggl_session_new(m, &p, &session, &err)) cli_die_error(&eval_cli, &err);
+    return session;
 }
 
 int main(int argc, char **argv)
 {
     cli_parse(&eval_cli, argc, argv);
     check_args();
-    struct ggl_error err;
-    struct ggl_model *m;
-    struct ggl_session *s;
-    struct ggl_model_params mp = ggl_model_defaults();
-    struct warnings warnings = {.n = 0};
-    mp.n_threads = (int32_t)args.threads;
-    mp.no_pin = args.no_pin;
-    mp.precision = strcmp(args.precision, "fast") == 0 ? GGL_PRECISION_FAST : GGL_PRECISION_F32;
-    mp.log = args.quiet ? NULL : on_log;
-    mp.log_user = &warnings;
-    if (ggl_model_load(args.model, &mp, &m, &err)) cli_die_error(&eval_cli, &err);
-
-    struct run r = {.n_vocab = ggl_model_n_vocab(m)};
-    int32_t *ids = read_tokens(args.tokens, &r.n);
-    r.ids = ids;
-    check_tokens(m, ids, r.n);
-    struct ggl_session_params sp = ggl_session_defaults();
-    sp.n_chunk = (int32_t)args.chunk;
-    sp.mtp = args.draft || ((args.dumps.n || args.imatrix) && ggl_model_has_mtp(m));
-    sp.cache_rounding_off = strcmp(args.rounding, "off") == 0;
-    sp.n_ctx = r.n < ggl_model_n_ctx_train(m) ? (int32_t)r.n : ggl_model_n_ctx_train(m);
-    if (ggl_session_new(m, &sp, &s, &err)) cli_die_error(&eval_cli, &err);
-
-    struct output dumps[MAX_DUMPS] = {{0}};
-    add_dumps(s, dumps);
-    if (args.base) r.comparison = comparison_new(args.base, r.n, r.n_vocab);
-    struct calibration *calibration = args.imatrix ? calibration_new(args.imatrix, s) : NULL;
-    r.logits = open_output(args.logits);
-    r.draft = open_output(args.draft);
-    if (args.logits || args.draft || args.perplexity || args.base) ggl_session_set_logits_fn(s, on_logits, &r);
-    ggl_session_set_progress(s, on_progress, &r);
-    for (int i = 0; i < warnings.n; i++) fprintf(stderr, "ggl-eval: warning: %s\n", warnings.lines[i]);
-    cli_progress_begin(&r.progress, "evaluating", "tokens", (uint64_t)r.n, args.quiet);
-    if (ggl_session_eval(s, ids, r.n, &err)) cli_die_error(&eval_cli, &err);
-    cli_progress_end(&r.progress, (uint64_t)r.n);
-
-    for (int i = 0; i < args.dumps.n; i++) close_output(&dumps[i]);
-    close_output(&r.logits);
-    close_output(&r.draft);
-    if (args.perplexity && r.scored) printf("perplexity %.6f over %lld tokens\n", exp(r.nll / (double)r.scored), (long long)r.scored);
-    if (r.comparison) {
-        comparison_print(r.comparison, stdout);
-        comparison_free(r.comparison);
-    }
-    if (calibration) calibration_finish(calibration, args.tokens, r.n);
-    ggl_session_free(s);
-    ggl_model_free(m);
-    free(ids);
+    load();
+    if (args.suite.path && !ggl_model_tokenizer(model))
+        cli_die(&eval_cli, 65, "%s: has no tokenizer, so it cannot read or write text", args.model);
+    if (args.suite.path) suite_run(&args.suite, model);
+    else tokens_run(&args.tokens, model);
+    ggl_session_free(session);
+    ggl_model_free(model);
     return 0;
 }

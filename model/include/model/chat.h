@@ -59,6 +59,10 @@ GGL_API enum ggl_status ggl_chat_tokenize(const struct ggl_tokenizer *t, const s
 GGL_API enum ggl_status ggl_chat_encode_json(const char *request, size_t size, char **out, size_t *out_size,
                                              struct ggl_error *err);
 
+/* The same prompt as tokens, as safe as ggl_chat_tokenize's.  *ids is malloc'ed: free it with free(). */
+GGL_API enum ggl_status ggl_chat_tokenize_json(const struct ggl_tokenizer *t, const char *request, size_t size, int32_t **ids,
+                                               int64_t *n_ids, struct ggl_error *err);
+
 /* Strict parse of a finished completion, as the official parser does it.  *out is a JSON object
  * {role, content, reasoning_content, tool_calls}.  FORMAT: the completion breaks a rule. */
 GGL_API enum ggl_status ggl_chat_parse_json(const char *completion, size_t size, bool thinking, char **out,
