@@ -36,11 +36,11 @@ for name in pro-order partial-tiles index-only one-layer long-window; do
     fi
     # The check can fail: one bit of a weight.
     size=$(wc -c <"$tmp/twice.gguf")
-    at=$((size / 2)) byte=0 # zeros may be padding
-    while [ "$byte" -eq 0 ]; do
-        at=$((at + 1))
-        byte=$(dd if="$tmp/twice.gguf" bs=1 skip=$at count=1 2>/dev/null | od -An -tu1)
-    done
+    half=$((size / 2)) # the first byte behind it that is not zero: zeros may be padding
+    read -r place byte <<EOF
+$(tail -c +$((half + 1)) "$tmp/twice.gguf" | od -An -v -tu1 -w1 | awk '$1 {print NR - 1, $1; exit}')
+EOF
+    at=$((half + place))
     printf "\\$(printf %03o $((byte ^ 1)))" | dd of="$tmp/twice.gguf" bs=1 seek=$at conv=notrunc 2>/dev/null
     status 65 "$convert" -q "$dir" "$tmp/twice.gguf" --verify
     rm -f "$tmp"/*.gguf

@@ -2,7 +2,7 @@
 
 # Least percent of right answers of examples/demo-model, of the first PER_SKILL prompts of a skill; `drafts`: of draft
 # tokens accepted.  Measured values are in examples/demo-model/README.md.  needle-4k takes too long here.
-PER_SKILL=4
+PER_SKILL=3
 bounds="
 capital      0
 country      0
