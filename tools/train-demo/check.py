@@ -6,6 +6,7 @@
     check.py encoding BIN TOKENIZER    prompts and tokens against ggl-encode and ggl-tokenize
     check.py gradients                 every parameter gets one
     check.py kernels                   hyper_connection.c against hyper_connection.py; products in BF16
+    check.py checkpoint                what export.py writes, read by load.py
 """
 import importlib.util
 import json
@@ -23,6 +24,7 @@ import data
 import export
 import fast
 import hyper_connection as hc
+import load
 import parts
 import tokenizer
 import trainer
@@ -195,9 +197,24 @@ def check_kernels():
     return worst < 1e-4 and close
 
 
+def check_checkpoint():
+    """What load.py reads is what export.py was given."""
+    model = trainer.new_model(320, 3)
+    model.round_all(model.masters())
+    with tempfile.TemporaryDirectory() as directory:
+        export.write_checkpoint(model, directory)
+        read = load.load(directory)
+    theirs, ours = dict(read.named_parameters()), dict(model.named_parameters())
+    different = [name for name, p in ours.items() if not torch.equal(p, theirs[name])]
+    tables = dict(read.named_buffers())
+    different += [n for n, b in model.named_buffers() if n.endswith(("gate.bias", "tid2eid")) and not torch.equal(b, tables[n])]
+    print(f"{len(ours)} parameters, {len(different)} differ {different[:3]}")
+    return not different
+
+
 def main():
     checks = dict(reference=check_reference, engine=check_engine, encoding=check_encoding, gradients=check_gradients,
-                  kernels=check_kernels)
+                  kernels=check_kernels, checkpoint=check_checkpoint)
     torch.set_num_threads(1)
     if len(sys.argv) < 2 or sys.argv[1] not in checks:
         sys.exit(__doc__)

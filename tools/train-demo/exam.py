@@ -3,7 +3,9 @@
 An answer counts if every token of it, reasoning included, is the most likely one behind the tokens before: then, and
 only then, greedy decoding writes exactly this answer.  One pass tells that for many questions at once.
 
-    /usr/bin/python3 exam.py RUN_DIR [--questions 40] [--damage random-index|no-hca]
+    /usr/bin/python3 exam.py DIR [--questions 40] [--damage random-index|no-hca]
+
+DIR is a checkpoint, or a run that is still going on.
 """
 import argparse
 import collections
@@ -14,10 +16,10 @@ import torch
 
 import batches
 import data
+import load
 import skills
 import tokenizer
 import tool_skills
-import trainer
 from model import Notes
 
 
@@ -67,12 +69,12 @@ def take(model, tok, n=16, seed=99, long=False, damage=None):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("run", type=pathlib.Path)
+    p.add_argument("dir", type=pathlib.Path)
     p.add_argument("--questions", type=int, default=40, help="of each skill")
     p.add_argument("--damage", choices=["random-index", "no-hca"])
     args = p.parse_args()
-    tok = tokenizer.Tokenizer(args.run / "tokenizer.json")
-    results = take(trainer.load_model(args.run / "state.pt"), tok, args.questions, long=True, damage=args.damage)
+    tok = tokenizer.Tokenizer(args.dir / "tokenizer.json")
+    results = take(load.open_model(args.dir), tok, args.questions, long=True, damage=args.damage)
     for skill, share in results.items():
         print(f"{skill:12} {100 * share:6.1f} %")
 

@@ -1,8 +1,8 @@
 """The trainer's own accuracy on a suite, and where its greedy answers differ from the runtime's.
 
-    /usr/bin/python3 grade.py RUN_DIR SUITE.jsonl ANSWERS.jsonl
+    /usr/bin/python3 grade.py DIR SUITE.jsonl ANSWERS.jsonl
 
-ANSWERS is what `ggl-eval --suite SUITE --answers ANSWERS` wrote.  A pass over a prompt with the runtime's answer behind
+DIR is a checkpoint, or a run.  ANSWERS is what `ggl-eval --suite SUITE --answers ANSWERS` wrote.  A pass over a prompt with the runtime's answer behind
 it tells how far the two agree; from there on the model goes on by itself.
 """
 import collections
@@ -14,8 +14,8 @@ import sys
 import torch
 
 import chat
+import load
 import tokenizer
-import trainer
 from model import Notes
 
 MOST = 256   # tokens of an answer
@@ -73,10 +73,10 @@ def is_right(item, text):
 
 def main():
     if len(sys.argv) != 4:
-        sys.exit("usage: grade.py RUN_DIR SUITE.jsonl ANSWERS.jsonl")
-    run, suite, answers = map(pathlib.Path, sys.argv[1:])
-    tok = tokenizer.Tokenizer(run / "tokenizer.json")
-    model = trainer.load_model(run / "state.pt")
+        sys.exit("usage: grade.py DIR SUITE.jsonl ANSWERS.jsonl")
+    directory, suite, answers = map(pathlib.Path, sys.argv[1:])
+    tok = tokenizer.Tokenizer(directory / "tokenizer.json")
+    model = load.open_model(directory)
     items = {i["id"]: i for i in map(json.loads, suite.read_text(encoding="utf-8").splitlines())}
     counts, different = collections.defaultdict(lambda: [0, 0]), []
     for answer in map(json.loads, answers.read_text(encoding="utf-8").splitlines()):

@@ -15,6 +15,7 @@ import math
 import os
 import pathlib
 import random
+import shutil
 import signal
 import sys
 import time
@@ -26,6 +27,7 @@ import batches
 import data
 import exam
 import fast
+import load
 import muon
 import tokenizer
 import trainer
@@ -43,6 +45,7 @@ def arguments():
     p.add_argument("--lr", type=float, default=3e-3)
     p.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--from", dest="start", metavar="CHECKPOINT", help="go on from these weights and their vocabulary")
     p.add_argument("--save-every", type=float, default=4, help="minutes")
     p.add_argument("--exam-every", type=float, default=8, help="minutes; 0: never")
     p.add_argument("--plain", action="store_true", help="products in float32, no C kernels")
@@ -209,10 +212,12 @@ def prepare(run, args):
     """The vocabulary, the model, and the optimizer; from state.pt if there is one."""
     run.mkdir(parents=True, exist_ok=True)
     path = run / "tokenizer.json"
-    if not path.exists():
+    if not path.exists() and args.start:
+        shutil.copyfile(pathlib.Path(args.start) / "tokenizer.json", path)
+    elif not path.exists():
         path.write_text(json.dumps(tokenizer.document(data.learn_vocabulary()), ensure_ascii=False), encoding="utf-8")
     tok = tokenizer.Tokenizer(path)
-    model = trainer.new_model(tok.n, args.seed).to(args.device)
+    model = (load.load(args.start).train() if args.start else trainer.new_model(tok.n, args.seed)).to(args.device)
     optimizer = muon.Optimizer(model, args.optimizer == "muon")
     model.round_all(optimizer.masters)
     clock = Clock(args)
