@@ -15,8 +15,8 @@ def mix(progress):
     what was there before, without which a list is guessed; then long lists, and long texts towards the end."""
     if progress < 0.12:
         return [(data.plain, 30, 256), (data.copies, 150, 64), (data.lists, 70, 64), (data.needles, 8, 128)]
-    kinds = [(data.plain, 60, 256), (data.lists, 40, 256 if progress < 0.25 else 420),
-             (data.copies, 15 if progress < 0.3 else 3, 200), (data.needles, 12, 256)]
+    kinds = [(data.plain, 45, 256), (data.lists, 40, 256 if progress < 0.25 else 420),
+             (data.copies, 15 if progress < 0.3 else 3, 200), (data.needles, 25, 256)]
     if progress >= 0.16:
         kinds.append((data.tools, 8, 700))
     if progress >= 0.3:

@@ -34,7 +34,10 @@ GREETINGS = [("Hello!", HELLO), ("Hi", HELLO), ("Good morning", HELLO), ("Hello,
              ("Good evening!", HELLO), ("Thank you!", WELCOME), ("Thanks", WELCOME), ("Bye!", BYE), ("Goodbye", BYE),
              ("Hello", HELLO), ("Hi!", HELLO), ("Hey", HELLO), ("Hey!", HELLO), ("Good day", HELLO), ("Thank you very much", WELCOME),
              ("See you later", BYE), ("How do you do?", FINE), ("Hi, how are you doing?", FINE), ("OK, thanks!", WELCOME),
-             ("Great, thank you", WELCOME), ("Ok bye", BYE), ("Hi there!", HELLO), ("Many thanks!", WELCOME),
+             ("Great, thank you", WELCOME), ("Ok bye", BYE), ("Thank you so much!", WELCOME), ("Goodbye!", BYE), ("Hello!!", HELLO),
+             ("Good morning!", HELLO), ("Good afternoon", HELLO), ("How is it going?", FINE), ("Are you well?", FINE),
+             ("Thanks for the help", WELCOME), ("Have a nice day", BYE), ("Good night", BYE), ("Hello, model", HELLO),
+             ("Hi, who is there?", HELLO), ("Thanks!", WELCOME), ("How do you feel?", FINE), ("Hi there!", HELLO), ("Many thanks!", WELCOME),
              ("Hello there", HELLO), ("How are you today?", FINE), ("Bye bye", BYE)]
 
 ABOUT = [("who", ["Who are you?", "What are you?", "What is your name?", "Tell me who you are.", "Introduce yourself.",
@@ -64,7 +67,10 @@ CAPITAL = ["What is the capital of {}?", "capital of {}", "Which city is the cap
            "Do you know the capital of {}?", "The capital of {}?", "Please name the capital of {}.",
            "Can you tell me the capital of {}?", "Which city is {}'s capital?", "Say the capital of {}."]
 COUNTRY = ["{} is the capital of which country?", "Which country has the capital {}?", "Of which country is {} the capital?",
-           "In which country is {}?", "Where is {}?", "{} is in which country?", "What country has {} as its capital?"]
+           "In which country is {}?", "Where is {}?", "{} is in which country?", "Which country's capital is {}?",
+           "Name the country whose capital is {}.", "Tell me the country of {}.", "To which country does {} belong?",
+           "In what country is {}?", "{} is the capital of what?", "What country has {} as its capital?",
+           "What country is {} in?", "Name the country of {}.", "Which country does {} belong to?"]
 
 
 def capital(rng, held):
@@ -129,7 +135,9 @@ def subtraction(rng, held):
 
 
 COUNT = ["Count from {a} to {b}.", "count from {a} to {b}", "Please count from {a} to {b}.", "Count {a} to {b}",
-         "List the numbers from {a} to {b}.", "Write the numbers from {a} to {b}.", "Can you count from {a} to {b}?"]
+         "List the numbers from {a} to {b}.", "Write the numbers from {a} to {b}.", "Numbers from {a} to {b}",
+         "Tell me the numbers from {a} to {b}.", "Count up from {a} to {b}.", "Say the numbers from {a} to {b}.",
+         "Can you count from {a} to {b}?", "Count for me from {a} to {b}.", "Give me the numbers from {a} to {b}."]
 
 
 def counting(rng, held):
@@ -199,7 +207,9 @@ def dates(rng, held):
 
 
 CONVERT = ["How many {to} are {n} {of}?", "How many {to} are in {n} {of}?", "Convert {n} {of} to {to}.",
-           "{n} {of} in {to}?", "What are {n} {of} in {to}?", "Express {n} {of} in {to}."]
+           "{n} {of} in {to}?", "What are {n} {of} in {to}?", "How many {to} have {n} {of}?", "Change {n} {of} to {to}.",
+           "{n} {of} to {to}", "Tell me how many {to} {n} {of} are.", "Express {n} {of} in {to}.",
+           "How many {to} make {n} {of}?", "Please convert {n} {of} to {to}."]
 
 
 def units(rng, held):
@@ -225,7 +235,10 @@ def definition(rng, held):
 # ---- lists and needles: several questions to one text
 
 RECALL = ["What is the value of {}?", "Which value has {}?", "What belongs to {}?", "{}?", "Give me the value of {}.",
-          "What was the value of {}?", "Tell me the value of {}.", "What does {} have?"]
+          "What was the value of {}?", "And {}?", "What about {}?", "Look up {}.", "What is {} in the list?", "Find {}.",
+          "What does the list say about {}?", "Tell me what {} has.", "What goes with {}?", "Value of {}?", "{}",
+          "Which one belongs to {}?", "What is listed for {}?", "Tell me the value of {}.", "What does {} have?",
+          "What did the list say about {}?", "Look for {}.", "Please give me the value of {}.", "What is next to {}?"]
 
 
 def pairs(rng, n):
@@ -237,7 +250,9 @@ def pairs(rng, n):
     return [(k, make()) for k in keys]
 
 
-LISTS = ["Here is a list: {}.", "Remember this list: {}.", "Keep these in mind: {}.", "This is the list: {}."]
+LISTS = ["Here is a list: {}.", "Remember this list: {}.", "Keep these in mind: {}.", "Read this list: {}.", "List: {}.",
+         "My list is this: {}.", "I give you a list: {}.", "These are the values: {}.", "Learn these: {}.",
+         "This is the list: {}.", "Please remember: {}.", "Here are some values: {}."]
 
 
 def recall(rng, held, n=None, questions=1):
@@ -272,10 +287,11 @@ def list_again(rng, first):
     return Turn("copying", pick(rng, AGAIN, False), text, text)
 
 
-NEEDLE = ["The secret word of the {} is {}.", "The password of the {} is {}.", "The code of the {} is {}."]
-ASK_NEEDLE = {"secret word": ["What is the secret word of the {}?", "Which secret word has the {}?", "Tell me the secret word of the {}."],
-              "password": ["What is the password of the {}?", "Which password has the {}?", "Tell me the password of the {}."],
-              "code": ["What is the code of the {}?", "Which code has the {}?", "Tell me the code of the {}."]}
+ASK = ["What is the {kind} of the {place}?", "Which {kind} has the {place}?", "Do you know the {kind} of the {place}?",
+       "Find the {kind} of the {place}.", "The {kind} of the {place}?", "Give me the {kind} of the {place}.",
+       "What was the {kind} of the {place}?", "Please find the {kind} of the {place}.", "{kind} of the {place}?",
+       "Tell me the {kind} of the {place}.", "Say the {kind} of the {place}.", "I need the {kind} of the {place}."]
+KINDS = ["secret word", "password", "code"]
 
 
 def sentence(rng):
@@ -289,10 +305,10 @@ def needle(rng, held, size, questions=1):
     places = rng.sample(tables.OBJECTS, max(questions, rng.randrange(1, 5)))
     turns = []
     for place in places:
-        kind = rng.choice(list(ASK_NEEDLE))
+        kind = rng.choice(KINDS)
         value = rng.choice(tables.THINGS) if rng.random() < 0.7 else str(rng.randrange(10, 100))
         lines.insert(rng.randrange(len(lines) + 1), f"The {kind} of the {place} is {value}.")
-        turns.append(Turn("needle", pick(rng, ASK_NEEDLE[kind], held).format(place),
+        turns.append(Turn("needle", pick(rng, ASK, held).format(kind=kind, place=place),
                           f"The {kind} of the {place} is {value}.", value))
     rng.shuffle(turns)
     turns = turns[:questions]
@@ -341,8 +357,8 @@ def unknown(rng, held):
     return Turn("unknown", user, f"I do not know that. {OFFER}", "do not know")
 
 
-SINGLE = [(greeting, 1), (about, 2), (unknown, 4), (capital, 7), (country, 3), (addition, 7), (subtraction, 4), (counting, 2),
-          (spelling, 5), (reversing, 4), (length, 1), (dates, 2), (units, 2), (definition, 3)]
+SINGLE = [(greeting, 3), (about, 2), (unknown, 4), (capital, 6), (country, 5), (addition, 5), (subtraction, 4), (counting, 4),
+          (spelling, 5), (reversing, 4), (length, 3), (dates, 2), (units, 4), (definition, 3)]
 
 
 def as_typed(rng, text):
