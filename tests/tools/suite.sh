@@ -1,30 +1,30 @@
 # ggl-eval --suite: accuracy of the demo model, what is printed and written, and how broken suites fail.
 
 # Least percent of right answers of examples/demo-model, of the first PER_SKILL prompts of a skill; `drafts`: of draft
-# tokens accepted.  Measured values are in examples/demo-model/README.md.  needle-4k takes too long here.
+# tokens accepted.  One prompt a skill less than what was seen, since AMX rounds its own way; of all 54, at most two less.
+# What all 500 give is in examples/demo-model/README.md; needle-4k takes too long here.
 PER_SKILL=3
 bounds="
-capital      0
-country      0
-sum          0
-difference   0
-spelling     0
-reversing    0
-counting     0
-length       0
-dates        0
-units        0
-definition   0
-greeting     0
-about        0
-recall-16    0
-recall-64    0
+capital      100
+country      66
+sum          66
+difference   66
+spelling     66
+reversing    33
+counting     66
+dates        66
+units        66
+definition   66
+greeting     33
+about        33
+unknown      66
+recall-16    66
+recall-64    66
 needle-1k    0
-follow-up    0
-tool-call    0
-tool-result  0
-total        0
-drafts       0
+tool-call    33
+tool-result  66
+total        85
+drafts       93
 "
 
 . "$SOURCE/tests/support/script.sh"

@@ -4,7 +4,7 @@
 #
 # usage: sh tools/train-demo/measure.sh [WORK_DIR] [DEMO_MODEL] [SUITE]
 #
-# PYTHON names an interpreter (no PyTorch is needed to write tokens: default python3), BIN a folder with the tools.
+# PYTHON names an interpreter (no PyTorch is needed: default python3), BIN a folder with the tools, TYPES other types, THREADS a number.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=${1:-build/measure-demo}
@@ -12,19 +12,19 @@ demo=${2:-examples/demo-model}
 suite=${3:-examples/demo-suite.jsonl}
 python=${PYTHON:-python3}
 bin=${BIN:-build/release/bin}
-types="native compat native-int4 Q8_0 Q4_K_M Q2_K"
+types=${TYPES:-native compat native-int4 Q8_0 Q4_K_M Q2_K}
 
 mkdir -p "$work"
 "$python" "$here/data.py" tokens "$demo/tokenizer.json" "$work/tokens"
 
 for type in $types; do
     "$bin/gguf-convert" -q "$demo" "$work/$type.gguf" --type "$type" --force
-    "$bin/ggl-eval" -q -m "$work/$type.gguf" --precision fast --suite "$suite" --answers "$work/$type.answers" >"$work/$type.table"
+    "$bin/ggl-eval" -q -t "${THREADS:-0}" -m "$work/$type.gguf" --precision fast --suite "$suite" --answers "$work/$type.answers" >"$work/$type.table"
     : >"$work/$type.divergence"
     for tokens in "$work"/tokens/*.txt; do
         base=${tokens%.txt}.f32
-        if [ "$type" = native ]; then "$bin/ggl-eval" -q -m "$work/native.gguf" --tokens "$tokens" --logits "$base"
-        else "$bin/ggl-eval" -q -m "$work/$type.gguf" --tokens "$tokens" --kl-base "$base" >>"$work/$type.divergence"
+        if [ "$type" = native ]; then "$bin/ggl-eval" -q -t "${THREADS:-0}" -m "$work/native.gguf" --tokens "$tokens" --logits "$base"
+        else "$bin/ggl-eval" -q -t "${THREADS:-0}" -m "$work/$type.gguf" --tokens "$tokens" --kl-base "$base" >>"$work/$type.divergence"
         fi
     done
     printf '== %s, %d bytes\n' "$type" "$(wc -c <"$work/$type.gguf")"

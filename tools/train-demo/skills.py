@@ -228,8 +228,8 @@ def definition(rng, held):
     x = rng.choice(list(tables.DEFINITIONS))
     article = "" if x in MASS else "an" if x[0] in "aeiou" else "a"
     user = pick(rng, DEFINE, held).format(a=article, x=x).replace("  ", " ")
-    return Turn("definition", user, tables.DEFINITIONS[x][0].upper() + tables.DEFINITIONS[x][1:] + ".",
-                tables.DEFINITIONS[x][1:])
+    answer = tables.DEFINITIONS[x][0].upper() + tables.DEFINITIONS[x][1:]
+    return Turn("definition", user, answer + ".", answer)
 
 
 # ---- lists and needles: several questions to one text
