@@ -23,7 +23,7 @@ MOST = 256   # tokens of an answer
 
 def completion(answer):
     """The text that the model wrote, from the parts that it was parsed into."""
-    calls = chat.render_calls([dict(function=c) for c in answer.get("tool_calls") or []]) if answer.get("tool_calls") else ""
+    calls = chat.render_calls(answer["tool_calls"]) if "tool_calls" in answer else ""
     think = (answer.get("reasoning") or "") + chat.END_THINK if answer["thinking"] else ""
     return think + (answer.get("answer") or "") + calls + chat.EOS
 
