@@ -166,10 +166,11 @@ arm64()
         sh tests/support/emulated.sh build/release/bin build/arm64/bin qemu-aarch64 cortex-a53 neoverse-n1 max
 }
 
-# The processor refuses every instruction that a file without flags of its own should not have.
+# The processor refuses every instruction that a file without flags of its own should not have.  The comparison with
+# OpenBLAS stays outside, as on arm64: its threads have crashed the emulator.  It runs natively, at this level, too.
 baseline()
 {
-    printf '%s\n' build/release/tests/test-kernels-* |
+    printf '%s\n' build/release/tests/test-kernels-* | grep -v openblas |
         QEMU_CPU=Nehalem GGL_TEST_QUICK=1 xargs -P "$jobs" -n 1 qemu-x86_64 &&
         sh tests/support/emulated.sh build/release/bin build/release/bin qemu-x86_64 Nehalem &&
         GGL_CPU_DISABLE=avx2 check release -R '^(kernels|ggml-lite)/'

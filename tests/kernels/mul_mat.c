@@ -1,6 +1,6 @@
 /*
  * Matrix products for every type of weight: rows at the edge of a page, slices,
- * gathered vectors, strides; in F32 also against OpenBLAS.
+ * gathered vectors, strides.
  */
 #include "support/checkkernel.h"
 #include "support/random_weight.h"
@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef GGL_HAVE_OPENBLAS
-#include <cblas.h>
-#endif
 
 enum { MAX_IN = 512, MAX_ROWS = 150, MAX_SLICES = RANDOM_WEIGHT_SLICES };
 
@@ -187,43 +184,6 @@ static void bits_do_not_depend_on_company(void **state)
 #undef KERNEL
 }
 
-#ifdef GGL_HAVE_OPENBLAS
-static void against_openblas(void **state)
-{
-    (void)state;
-    enum { IN = 1000, OUT = 90, TOKENS = 17 };
-    float *w = malloc(IN * OUT * 4), *x = malloc(IN * TOKENS * 4), *y = malloc(OUT * TOKENS * 4);
-    float *blas = malloc(OUT * TOKENS * 4), *scratch = malloc(ggl_mul_mat_scratch(IN));
-    assert_true(w && x && y && blas && scratch);
-    for (int i = 0; i < IN * OUT; i++)
-        w[i] = (float)(i * 7919 % 2003 - 1001) / 777;
-    for (int i = 0; i < IN * TOKENS; i++)
-        x[i] = (float)(i * 104729 % 1999 - 999) / 555;
-    struct ggl_tensor t = {.name = "w",
-                           .type = GGL_TYPE_F32,
-                           .n_dims = 2,
-                           .ne = {IN, OUT, 1, 1},
-                           .row_bytes = IN * 4,
-                           .slice_bytes = IN * OUT * 4,
-                           .data = (const uint8_t *)w};
-    struct ggl_kernels k;
-    ggl_kernels_pick(&k, ggl_cpu_isa());
-    k.mul_mat_f32(&k, &t, 0, 0, OUT, x, IN, NULL, TOKENS, y, OUT, scratch);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, TOKENS, OUT, IN, 1, x, IN, w, IN, 0, blas, OUT);
-    for (int token = 0; token < TOKENS; token++) {
-        for (int r = 0; r < OUT; r++) {
-            double terms = 0;
-            for (int i = 0; i < IN; i++)
-                terms += fabs((double)w[r * IN + i] * (double)x[token * IN + i]);
-            /* Both are sums of IN products in some order; in blocks, so far less than IN roundings each. */
-            assert_true(fabs((double)y[token * OUT + r] - (double)blas[token * OUT + r]) <=
-                        2 * 100 * CK_U * terms);
-        }
-    }
-    free(w), free(x), free(y), free(blas), free(scratch);
-}
-#endif
-
 /* ---- broken ones: all F32 */
 
 #define ARGS                                                                                            \
@@ -366,9 +326,6 @@ static int tests(void)
     const struct CMUnitTest list[] = {
         cmocka_unit_test(every_type),
         cmocka_unit_test(bits_do_not_depend_on_company),
-#ifdef GGL_HAVE_OPENBLAS
-        cmocka_unit_test(against_openblas),
-#endif
         cmocka_unit_test(broken_ones_are_caught),
     };
     return cmocka_run_group_tests_name("kernels/mul_mat", list, NULL, NULL);
