@@ -45,6 +45,7 @@ struct plan {
     struct ggl_gguf *out; /* keys and tensors of the output */
     struct item *items;   /* one a tensor of out, in its order */
     struct imatrix *imatrix; /* or NULL */
+    struct ggl_tensor *renamed; /* sources under the names that they get */
     uint64_t n_items, tensor_bytes, n_int4, n_encoded;
     struct input_file *inputs;
     uint32_t n_inputs;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "gguf-convert/convert.h"
+#include "gguf-convert/dialect.h"
 #include "gguf-convert/overrides.h"
 #include "gguf-convert/recipe.h"
 
@@ -367,12 +368,29 @@ static int compare_numbered(const void *a, const void *b)
     return recipe_compare(((const struct numbered *)a)->t->name, ((const struct numbered *)b)->t->name);
 }
 
+/* llama.cpp, for which recipes write, knows a tensor under one name. */
+static enum ggl_status rename_sources(struct planner *b, struct numbered *all, uint64_t n)
+{
+    char name[GGL_MAX_NAME];
+    uint64_t used = 0;
+    struct ggl_tensor *renamed = b->p->renamed = calloc((size_t)(n + 1), sizeof(*renamed));
+    if (!renamed) return no_memory(b);
+    for (uint64_t i = 0; i < n; i++) {
+        if (!ggl_usual_name(all[i].t->name, name) || ggl_gguf_find_tensor(b->p->gguf, name)) continue;
+        renamed[used] = *all[i].t;
+        memcpy(renamed[used].name, name, sizeof(name));
+        all[i].t = &renamed[used++];
+    }
+    return GGL_OK;
+}
+
 static enum ggl_status add_sources(struct planner *b, uint32_t n_main)
 {
     uint64_t n = n_sources(b->p);
     struct numbered *all = calloc((size_t)(n + 1), sizeof(*all));
     enum ggl_status s = all ? GGL_OK : no_memory(b);
     for (uint64_t i = 0; i < n && !s; i++) all[i] = (struct numbered){source(b->p, i), i};
+    if (!s && b->recipe && b->p->gguf) s = rename_sources(b, all, n);
     if (!s && b->recipe) qsort(all, (size_t)n, sizeof(*all), compare_numbered);
     for (uint64_t i = 0; i < n && !s; i++) {
         if (block_of(all[i].t->name) < (int64_t)n_main) s = add_source(b, all[i].t, all[i].i);
@@ -422,6 +440,7 @@ enum ggl_status plan_make(const struct convert_options *o, struct plan *p, struc
     b.imatrix = p->imatrix;
     if (ggl_checkpoint_is_directory(o->input)) s = ggl_checkpoint_open_unmapped(o->input, &p->checkpoint, err);
     else s = ggl_gguf_open(o->input, NULL, &p->gguf, err);
+    if (!s && p->gguf) s = ggl_check_dialect(p->gguf, o->input, err);
     if (!s) s = check_architecture(&b);
     if (!s) s = inputs_record(p, o->input, o->imatrix, err);
     uint32_t n_main = s || o->mtp ? UINT32_MAX : count_main_blocks(p);
@@ -438,6 +457,7 @@ void plan_free(struct plan *p)
 {
     inputs_free(p);
     free(p->items);
+    free(p->renamed);
     imatrix_free(p->imatrix);
     ggl_gguf_free(p->out);
     ggl_gguf_free(p->gguf);

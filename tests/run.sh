@@ -155,7 +155,7 @@ arm64()
 {
     leveled='^kernels/(kquant|mxfp4|panel|peak|vec)$' # those with kernels above NEON, and what is picked
     # Many evaluations, for which emulated.sh stands; tests that start tools, which only the emulator could.
-    left_out='^(model/(broken|cancel_race|logits|oom|session|steps|synthetic)|tools/(chat_pty|divergence|inspect_output))$'
+    left_out='^(model/(broken|cancel_race|logits|oom|session|steps|synthetic)|gguf-convert/dialects|tools/(chat_pty|divergence|inspect_output))$'
     build arm64 --toolchain cmake/aarch64-linux-gnu.cmake -DCMAKE_BUILD_TYPE=Release -DGGML_LITE_WERROR=ON \
         -DGGML_LITE_OPENMP=OFF -DGGML_LITE_OPENBLAS=OFF -DGGML_LITE_HWLOC=OFF -DGGML_LITE_XXHASH=OFF \
         -DGGML_LITE_JANSSON=OFF &&

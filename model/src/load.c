@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dialect.h"
 #include "model_impl.h"
+
+#include "gguf-convert/dialect.h"
 
 const char *ggl_version(void)
 {
@@ -83,7 +84,7 @@ static enum ggl_status load(struct ggl_model *m, const char *path, const struct 
 {
     enum ggl_status s;
     if ((s = ggl_source_open(path, &m->src, err))) return s;
-    if ((s = ggl_check_dialect(&m->src, err))) return s;
+    if (m->src.gguf && (s = ggl_check_dialect(m->src.gguf, m->src.path, err))) return s;
     if ((s = v4_hparams_read(&m->src, &m->hp, err))) return s;
     if ((s = v4_weights_bind(&m->src, &m->hp, &m->w, err))) return s;
     if ((s = load_tokenizer(m, p, err))) return s;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gguf-convert/dialect.h"
+
 struct binder {
     const struct ggl_source *src;
     const struct v4_hparams *hp;
@@ -48,33 +50,14 @@ static void check_dims(struct binder *b, const struct ggl_tensor *t, int64_t ne0
     }
 }
 
-/* Beginnings of names, and others that ik_llama.cpp's files may have in their place. */
-static const struct {
-    const char *name, *other;
-} other_names[] = {{"attn_kv.", "attn_kv_latent."}, {"attn_kv.", "attn_kv_a_mqa."}, {"attn_compressor_", "attn_compress_"},
-                   {"indexer_compressor_", "indexer.compress_"}, {"output_hc_", "hc_head_"}, {"exp_probs_b.bias", "exp_probs_b.weight"}};
-
-static const struct ggl_tensor *find_other(const struct binder *b, const char *name)
-{
-    const struct ggl_tensor *t = NULL;
-    for (size_t i = 0; !t && i < sizeof(other_names) / sizeof(other_names[0]); i++) {
-        char other[48], full[GGL_MAX_NAME];
-        size_t n = strlen(other_names[i].name);
-        if (strncmp(name, other_names[i].name, n) != 0) continue;
-        snprintf(other, sizeof(other), "%s%s", other_names[i].other, name + n);
-        full_name(b, other, full);
-        t = ggl_source_find(b->src, full);
-    }
-    return t;
-}
-
 static const struct ggl_tensor *find(struct binder *b, const char *name, bool required)
 {
     char full[GGL_MAX_NAME];
     if (b->status) return NULL;
     full_name(b, name, full);
     const struct ggl_tensor *t = ggl_source_find(b->src, full);
-    if (!t) t = find_other(b, name);
+    char other[GGL_MAX_NAME];
+    for (size_t i = 0; !t && ggl_other_name(full, &i, other);) t = ggl_source_find(b->src, other);
     if (!t && required) fail(b, GGL_ERR_FORMAT, "missing", "a tensor", "%s", full);
     return t;
 }
