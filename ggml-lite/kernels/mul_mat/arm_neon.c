@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { ROWS = 4, BLOCK_ROWS = 2, TOKENS = 2, PARTS = GGL_LANES / 4 };
+enum { ROWS = 4, BLOCK_ROWS = 2, TOKENS = 2, PARTS = GGL_LANES / 4, HALVES_AHEAD = 0 };
 #include "kernels/mul_mat/walk.h"
 
 /* Four elements of a row from i on. */

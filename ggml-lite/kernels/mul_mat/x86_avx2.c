@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { ROWS = 4, BLOCK_ROWS = 2, TOKENS = 2, HALF = 8 };
+enum { ROWS = 4, BLOCK_ROWS = 2, TOKENS = 2, HALF = 8, HALVES_AHEAD = 8192 };
 #include "kernels/mul_mat/walk.h"
 
 INLINE __m256 load(const enum ggl_type type, const uint8_t *row, int64_t i)

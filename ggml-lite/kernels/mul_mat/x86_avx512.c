@@ -10,7 +10,7 @@
 
 #include "kernels/math/x86_avx512.h"
 
-enum { ROWS = 4, BLOCK_ROWS = 4, TOKENS = 4 };
+enum { ROWS = 4, BLOCK_ROWS = 4, TOKENS = 4, HALVES_AHEAD = 8192 };
 #include "kernels/mul_mat/walk.h"
 
 INLINE __m512 load(const enum ggl_type type, const uint8_t *row, int64_t i, __mmask16 m)
