@@ -56,21 +56,39 @@ static const uint8_t *visible_row(const struct visible *v, int64_t i)
     return t >= 0 ? v->node->src[1]->data + t * v->node->src[1]->width : ggl_ring_row(a->ring, pos);
 }
 
-static void float_tile(const struct visible *v, struct ggl_attention_state *s, const float *q, int64_t first, int n, float *rows)
+struct tile {
+    const uint8_t *rows[GGL_ATTENTION_TILE];
+    int n;
+};
+
+/* Chosen rows lie anywhere, so nothing but this fetches them ahead. */
+static void gather(const struct visible *v, int64_t first, struct tile *tile)
 {
-    const struct ggl_kernels *k = v->run->k;
-    for (int j = 0; j < n; j++)
-        k->decode_cache(&v->node->p.attention.format, visible_row(v, first + j), rows + (int64_t)j * s->n_dim);
-    k->attention_tile(k, s, q, rows, n);
+    int64_t left = v->n_rows - first, bytes = (int64_t)v->node->p.attention.format.bytes;
+    tile->n = (int)(left > GGL_ATTENTION_TILE ? GGL_ATTENTION_TILE : left > 0 ? left : 0);
+    for (int j = 0; j < tile->n; j++) {
+        tile->rows[j] = visible_row(v, first + j);
+        for (int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(tile->rows[j] + line, 0, 2);
+    }
 }
 
-static void bf16_tile(const struct visible *v, struct ggl_attention_state *s, const uint16_t *q, int64_t first, int n, float *rows)
+static void decode_tile(const struct visible *v, const struct tile *tile, float *rows, int64_t n_dim)
 {
-    const uint8_t *visible[GGL_ATTENTION_TILE];
-    uint16_t *keys = (uint16_t *)(void *)rows, *values = keys + ggl_attention_pack_values(s->n_dim);
-    for (int j = 0; j < n; j++) visible[j] = visible_row(v, first + j);
-    v->run->k->attention_pack(&v->node->p.attention.format, visible, n, keys, values);
-    v->run->k->attention_tile_bf16(s, q, keys, values, n);
+    const struct ggl_attention *a = &v->node->p.attention;
+    const struct ggl_kernels *k = v->run->k;
+    uint16_t *keys = (uint16_t *)(void *)rows;
+    if (a->bf16) k->attention_pack(&a->format, tile->rows, tile->n, keys, keys + ggl_attention_pack_values(n_dim));
+    else
+        for (int j = 0; j < tile->n; j++) k->decode_cache(&a->format, tile->rows[j], rows + (int64_t)j * n_dim);
+}
+
+static void multiply_tile(const struct visible *v, struct ggl_attention_state *s, const float *q, const uint16_t *q16, const float *rows,
+                          int n)
+{
+    const struct ggl_kernels *k = v->run->k;
+    const uint16_t *keys = (const uint16_t *)(const void *)rows;
+    if (v->node->p.attention.bf16) k->attention_tile_bf16(s, q16, keys, keys + ggl_attention_pack_values(s->n_dim), n);
+    else k->attention_tile(k, s, q, rows, n);
 }
 
 static void attend(const struct ggl_node *node, const struct ggl_run *run, int64_t t, int head, int n_head)
@@ -84,10 +102,13 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
     uint16_t *q16 = (uint16_t *)(void *)(max + 2 * (int64_t)a->n_head);
     if (a->bf16) run->k->act_bf16(q, (int64_t)n_head * a->n_dim, q16);
     run->k->attention_begin(&s);
-    for (int64_t i = 0; i < v.n_rows && !ggl_run_cancelled(run); i += GGL_ATTENTION_TILE) {
-        int n = (int)(v.n_rows - i < GGL_ATTENTION_TILE ? v.n_rows - i : GGL_ATTENTION_TILE);
-        if (a->bf16) bf16_tile(&v, &s, q16, i, n, rows);
-        else float_tile(&v, &s, q, i, n, rows);
+    struct tile tile;
+    gather(&v, 0, &tile);
+    for (int64_t i = 0; tile.n && !ggl_run_cancelled(run); i += GGL_ATTENTION_TILE) {
+        int n = tile.n;
+        decode_tile(&v, &tile, rows, s.n_dim);
+        gather(&v, i + GGL_ATTENTION_TILE, &tile); /* on their way while these are multiplied */
+        multiply_tile(&v, &s, q, q16, rows, n);
     }
     float *out = ggl_f32_out(node, t) + (int64_t)head * a->n_dim;
     run->k->attention_end(&s, a->sinks + head, out);
