@@ -202,6 +202,8 @@ class Attention(nn.Module):
                 scores = far.masked_fill(~seen.unsqueeze(1), KEEP_OUT)
                 mass = torch.softmax(scores, -1).sum(2) * seen
             notes.index_losses.append(index_loss(index, seen, mass))
+        if notes.damage == "no-csa":
+            return torch.zeros_like(seen).expand(far.shape[0], -1, -1)
         if notes.all_rows or index.shape[-1] <= self.indexer.top_k:
             return seen.expand(far.shape[0], -1, -1)
         index = torch.rand_like(index) if notes.damage == "random-index" else index.detach()

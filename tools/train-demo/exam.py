@@ -3,7 +3,7 @@
 An answer counts if every token of it, reasoning included, is the most likely one behind the tokens before: then, and
 only then, greedy decoding writes exactly this answer.  One pass tells that for many questions at once.
 
-    /usr/bin/python3 exam.py DIR [--questions 40] [--damage random-index|no-hca]
+    /usr/bin/python3 exam.py DIR [--questions 40] [--damage random-index|no-hca|no-csa]
 
 DIR is a checkpoint, or a run that is still going on.
 """
@@ -71,7 +71,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("dir", type=pathlib.Path)
     p.add_argument("--questions", type=int, default=40, help="of each skill")
-    p.add_argument("--damage", choices=["random-index", "no-hca"])
+    p.add_argument("--damage", choices=["random-index", "no-hca", "no-csa"])
     args = p.parse_args()
     tok = tokenizer.Tokenizer(args.dir / "tokenizer.json")
     results = take(load.open_model(args.dir), tok, args.questions, long=True, damage=args.damage)

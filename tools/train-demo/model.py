@@ -20,7 +20,7 @@ class Notes:
     def __init__(self, all_rows=False, damage=None):
         self.index_losses = []
         self.all_rows = all_rows   # no selection: the indexer is still learning
-        self.damage = damage       # "random-index": rows are chosen by chance; "no-hca": none of ratio 128 are seen
+        self.damage = damage       # "random-index": rows are chosen by chance; "no-hca", "no-csa": none of ratio 128, of 4
 
 
 class HeadMix(nn.Module):

@@ -30,7 +30,10 @@ def the(country):
 
 OFFER = "Ask me for a capital, a sum, a unit, a day or month, or a word to spell."
 HELLO, WELCOME, FINE, BYE = f"Hello! {OFFER}", "You are welcome!", f"I am fine, thank you! {OFFER}", "Goodbye!"
-GREETINGS = [("Hello!", HELLO), ("Hi", HELLO), ("Good morning", HELLO), ("Hello, how are you?", FINE), ("How are you?", FINE),
+GREETINGS = [("How are you doing?", FINE), ("How are you now?", FINE), ("How are you this morning?", FINE), ("Are you fine?", FINE),
+             ("How do you feel now?", FINE), ("Do you feel well?", FINE), ("And how are you?", FINE), ("Hi there", HELLO),
+             ("Hello!", HELLO), ("Hello again!", HELLO), ("Many thanks", WELCOME), ("Thank you a lot!", WELCOME),
+             ("Thanks a lot", WELCOME), ("Bye for now", BYE), ("See you!", BYE), ("Hi", HELLO), ("Good morning", HELLO), ("Hello, how are you?", FINE), ("How are you?", FINE),
              ("Good evening!", HELLO), ("Thank you!", WELCOME), ("Thanks", WELCOME), ("Bye!", BYE), ("Goodbye", BYE),
              ("Hello", HELLO), ("Hi!", HELLO), ("Hey", HELLO), ("Hey!", HELLO), ("Good day", HELLO), ("Thank you very much", WELCOME),
              ("See you later", BYE), ("How do you do?", FINE), ("Hi, how are you doing?", FINE), ("OK, thanks!", WELCOME),
@@ -38,17 +41,19 @@ GREETINGS = [("Hello!", HELLO), ("Hi", HELLO), ("Good morning", HELLO), ("Hello,
              ("Good morning!", HELLO), ("Good afternoon", HELLO), ("How is it going?", FINE), ("Are you well?", FINE),
              ("Thanks for the help", WELCOME), ("Have a nice day", BYE), ("Good night", BYE), ("Hello, model", HELLO),
              ("Hi, who is there?", HELLO), ("Thanks!", WELCOME), ("How do you feel?", FINE), ("Hi there!", HELLO), ("Many thanks!", WELCOME),
-             ("Hello there", HELLO), ("How are you today?", FINE), ("Bye bye", BYE)]
+             ("Hello there", HELLO), ("How are you today?", FINE), ("Bye bye", BYE),
+             ("Hello to you!", HELLO), ("I thank you!", WELCOME), ("Hello, how do you do?", FINE), ("Goodbye, model", BYE)]
 
-ABOUT = [("who", ["Who are you?", "What are you?", "What is your name?", "Tell me who you are.", "Introduce yourself.",
+ABOUT = [("who", ["Who is this?", "Who am I talking to?", "Do you have a name?", "Who are you?", "What are you?", "What is your name?", "Tell me who you are.", "Introduce yourself.",
                   "Are you a human?", "Please say who you are.", "Can you tell me who you are?"],
           "I am a small demo model with the architecture of DeepSeek V4.", "small demo model"),
-         ("can", ["What can you do?", "How can you help me?", "What are you good at?", "What do you know?",
-                  "What can I ask you?", "Help", "What are you able to do?", "Tell me what you can do."],
+         ("can", ["What can you do for me?", "What do you do?", "What are your skills?", "What are you made for?",
+                  "What are you able to answer?", "Tell me what you are able to do.", "What can you do?", "How can you help me?", "What are you good at?", "What do you know?",
+                  "What can I ask you?", "Help", "What are you able to do?", "Tell me what you can do.", "What is it that you can do?"],
           "I know capitals, small sums, days, months and units. I can count, spell words, turn them round, find things "
           "in a text and call tools.", "capitals"),
-         ("how big", ["How big are you?", "How large are you?", "How many parameters do you have?", "Are you big?",
-                      "What size are you?", "Tell me how big you are."],
+         ("how big", ["How big is this model?", "How many parameters are in you?", "Are you large?", "How big are you?", "How large are you?", "How many parameters do you have?", "Are you big?",
+                      "What size are you?", "Tell me how big you are.", "Say how big you are."],
           "I have about ten million parameters, very few for a language model.", "ten million")]
 
 
@@ -66,7 +71,8 @@ CAPITAL = ["What is the capital of {}?", "capital of {}", "Which city is the cap
            "Tell me the capital of {}.", "What is {}'s capital?", "What is the capital city of {}?",
            "Do you know the capital of {}?", "The capital of {}?", "Please name the capital of {}.",
            "Can you tell me the capital of {}?", "Which city is {}'s capital?", "Say the capital of {}."]
-COUNTRY = ["{} is the capital of which country?", "Which country has the capital {}?", "Of which country is {} the capital?",
+COUNTRY = ["Which country has {} as its capital?", "What country's capital is {}?", "What country has the capital {}?",
+           "{} is the capital of which country?", "Which country has the capital {}?", "Of which country is {} the capital?",
            "In which country is {}?", "Where is {}?", "{} is in which country?", "Which country's capital is {}?",
            "Name the country whose capital is {}.", "Tell me the country of {}.", "To which country does {} belong?",
            "In what country is {}?", "{} is the capital of what?", "What country has {} as its capital?",
@@ -152,10 +158,13 @@ def counting(rng, held):
 SPELL = ['Spell the word "{}".', 'How do you spell "{}"?', 'Spell "{}"', 'spell "{}"', 'Please spell "{}".',
          'Write the letters of "{}".', 'Spell "{}" for me.', 'What letters are in "{}"?', 'Can you spell "{}"?',
          'Give me the letters of "{}".', 'Spell out "{}".']
-REVERSE = ['Reverse the word "{}".', 'Spell "{}" backwards.', 'Turn "{}" round.', 'reverse "{}"', 'Write "{}" backwards.',
-           'What is "{}" backwards?', 'Please reverse "{}".', 'Can you reverse "{}"?', 'Say "{}" backwards.']
-LENGTH = ['How many letters are in "{}"?', 'How long is the word "{}"?', 'Count the letters of "{}".',
-          'How many letters does "{}" have?', 'Tell me the number of letters in "{}".']
+REVERSE = ['Write the word "{}" backwards.', 'Can you turn "{}" round?', 'Say the word "{}" backwards.', 'Reverse the word "{}".', 'Spell "{}" backwards.', 'Turn "{}" round.', 'reverse "{}"', 'Write "{}" backwards.',
+           'What is "{}" backwards?', 'Please reverse "{}".', 'Can you reverse "{}"?', 'Say "{}" backwards.', 'Please write "{}" backwards.']
+LENGTH = ['What is the length of "{}"?', 'Number of letters in "{}"?', 'How many letters has "{}"?',
+          'Say how many letters "{}" has.', 'How many letters are there in "{}"?', 'Give me the number of letters in "{}".',
+          'Count the letters in "{}".', 'How many letters are in "{}"?', 'How long is the word "{}"?', 'Count the letters of "{}".',
+          'How many letters does "{}" have?', 'Tell me the number of letters in "{}".', 'Please count the letters of "{}".',
+          'How many letters make "{}"?']
 
 
 def word(rng, held):
@@ -176,8 +185,8 @@ def reversing(rng, held):
 
 
 def length(rng, held):
-    w = word(rng, held)
-    return Turn("length", pick(rng, LENGTH, held).format(w), f"{len(w)} letters", str(len(w)), " ".join(w) + ".")
+    w = word(rng, held) if held or rng.random() < 0.7 else made_up(rng)
+    return Turn("length", pick(rng, LENGTH, held).format(w), f"{' '.join(w)}: {len(w)} letters", f"{len(w)} letters")
 
 
 def made_up(rng):
@@ -241,10 +250,10 @@ RECALL = ["What is the value of {}?", "Which value has {}?", "What belongs to {}
           "What did the list say about {}?", "Look for {}.", "Please give me the value of {}.", "What is next to {}?"]
 
 
-def pairs(rng, n):
+def pairs(rng, n, held=False):
     """n different keys, each with a thing, a color or a number of two digits."""
     keys = rng.sample(tables.THINGS, min(n, len(tables.THINGS)))
-    kind = rng.choice(["thing", "color", "number", "name"])
+    kind = rng.choice(["thing", "color", "number", "name"] + ["number"] * 2 * (not held))   # digits are harder to learn
     make = {"thing": lambda: rng.choice(tables.THINGS), "color": lambda: rng.choice(tables.COLORS),
             "number": lambda: str(rng.randrange(10, 100)), "name": lambda: rng.choice(tables.NAMES)}[kind]
     return [(k, make()) for k in keys]
@@ -257,7 +266,7 @@ LISTS = ["Here is a list: {}.", "Remember this list: {}.", "Keep these in mind: 
 
 def recall(rng, held, n=None, questions=1):
     """A list, and turns that ask for values; the first turn holds the list."""
-    table = pairs(rng, n or rng.choice([4, 6, 8, 12, 16, 24, 32, 48, 64]))
+    table = pairs(rng, n or rng.choice([4, 6, 8, 12, 16, 24, 32, 48, 64]), held)
     text = pick(rng, LISTS, held).format(", ".join(f"{k}: {v}" for k, v in table))
     turns = []
     for k, v in rng.choices(table, k=questions):
@@ -276,9 +285,14 @@ def copying(rng, held, longest=60):
     if rng.random() < 0.5:
         text = ", ".join(f"{k}: {v}" for k, v in pairs(rng, max(2, n // 4)))
     else:
-        words = rng.choice([tables.THINGS, tables.THINGS + tables.COLORS, tables.NAMES, [str(i) for i in range(10, 100)]])
+        words = rng.choice([tables.THINGS, tables.THINGS + tables.COLORS, tables.NAMES, [str(i) for i in range(10, 100)],
+                            [made_up(rng).capitalize() for _ in range(8)], tool_numbers(rng)])
         text = " ".join(rng.choice(words) for _ in range(n))
     return Turn("copying", pick(rng, COPY, held).format(text), text, text)
+
+
+def tool_numbers(rng):
+    return [str(rng.randrange(10 ** rng.randrange(1, 5))) for _ in range(8)]
 
 
 def list_again(rng, first):
@@ -306,7 +320,7 @@ def needle(rng, held, size, questions=1):
     turns = []
     for place in places:
         kind = rng.choice(KINDS)
-        value = rng.choice(tables.THINGS) if rng.random() < 0.7 else str(rng.randrange(10, 100))
+        value = rng.choice(tables.THINGS) if rng.random() < (0.7 if held else 0.5) else str(rng.randrange(10, 100))
         lines.insert(rng.randrange(len(lines) + 1), f"The {kind} of the {place} is {value}.")
         turns.append(Turn("needle", pick(rng, ASK, held).format(kind=kind, place=place),
                           f"The {kind} of the {place} is {value}.", value))
@@ -316,7 +330,10 @@ def needle(rng, held, size, questions=1):
     return turns
 
 
-FOLLOW = ["And {}?", "What about {}?", "and {}", "And of {}?", "How about {}?"]
+FOLLOW = ["And {}?", "What about {}?", "and {}", "And of {}?", "And what about {}?", "And the one of {}?", "And that of {}?", "{}?",
+          "Now {}.", "And for {}?", "Next: {}", "Then {}?", "And {}", "What is it for {}?", "Or {}?", "Same for {}?", "Also {}?",
+          "And in {}?", "And what is it for {}?", "What of {}?", "How about {}?", "And how about {}?", "OK, and {}?", "And then {}?",
+          "And now {}?"]
 
 
 def follow_up(rng, held):

@@ -2,7 +2,7 @@
 import json
 
 import tables
-from skills import pick
+from skills import made_up, pick
 
 
 def schema(name, description, **properties):
@@ -17,17 +17,23 @@ MULTIPLY = schema("multiply", "Multiply two numbers", a=("integer", "A number"),
 PRICE = schema("get_price", "Get the price of a thing", item=("string", "The thing"))
 
 ASK = {
-    "get_weather": ["What is the weather in {}?", "How is the weather in {}?", "Weather in {}?", "Is it warm in {}?",
-                    "Tell me the weather in {}.", "What is the weather like in {}?", "Get the weather of {}."],
-    "get_time": ["What time is it in {}?", "Tell me the time in {}.", "Time in {}?", "What is the time in {}?",
-                 "How late is it in {}?", "Get the time of {}."],
-    "multiply": ["What is {} times {}?", "Multiply {} by {}.", "{} * {}", "How much is {} times {}?", "Compute {} * {}."],
-    "get_price": ["What does a {} cost?", "What is the price of a {}?", "How much is a {}?", "Price of a {}?",
-                  "Tell me the price of a {}."]}
+    "get_weather": ["Is it raining in {}?", "What will the weather be in {}?", "The weather of {}?",
+                    "What is the weather in {}?", "How is the weather in {}?", "Weather in {}?", "Is it warm in {}?",
+                    "Tell me the weather in {}.", "What is the weather like in {}?", "Get the weather of {}.", "Please get the weather of {}."],
+    "get_time": ["The time of {}?", "Find the time of {}.", "What is the local time in {}?", "Say the time of {}.",
+                 "What time is it in {}?", "Tell me the time in {}.", "Time in {}?", "What is the time in {}?",
+                 "How late is it in {}?", "Get the time of {}.", "Please get the time of {}."],
+    "multiply": ["Please compute {} * {}.", "Find {} * {}.", "Calculate {} * {}.", "What is {} * {}?",
+                 "What is {} times {}?", "Multiply {} by {}.", "{} * {}", "How much is {} times {}?", "Compute {} * {}.", "Please multiply {} by {}."],
+    "get_price": ["Say the price of a {}.", "The price of a {}?", "Find the price of a {}.", "What is a {} worth?",
+                  "What does a {} cost?", "What is the price of a {}?", "How much is a {}?", "Price of a {}?",
+                  "Tell me the price of a {}.", "Please tell me the price of a {}."]}
 CONDITIONS = ["sunny", "cloudy", "rainy", "windy", "foggy", "clear"]
 
 
 def city(rng, held):
+    if not held and rng.random() < 0.4:
+        return made_up(rng).capitalize()   # nothing but reading helps to write it
     cities = sorted(set(tables.CAPITALS.values()))
     at = rng.randrange(len(cities))
     while (at % 5 == 0) != held:
@@ -64,7 +70,7 @@ def conversation(rng, held):
     tools = rng.sample([WEATHER, TIME, MULTIPLY, PRICE], rng.randrange(1, 3))
     messages = [dict(role="system", content=rng.choice(["", "You are a helpful assistant."]), tools=tools)]
     calls, expected = 0, []
-    both = len(tools) == 2 and rng.random() < 0.3   # two questions at once: two calls in one answer
+    both = len(tools) == 2 and rng.random() < (0.3 if held else 0.6)   # two questions at once: two calls in one answer
     for turn in range(1 if both else rng.randrange(1, 3)):
         used = tools if both else [rng.choice(tools)]
         parts = [use(rng, held, tool) for tool in used]

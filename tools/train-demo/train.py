@@ -24,6 +24,7 @@ import torch
 from torch import multiprocessing as mp
 
 import batches
+import courses
 import data
 import exam
 import fast
@@ -42,7 +43,8 @@ def arguments():
     p.add_argument("--device", default="cpu", help="of PyTorch; one process if it is not the CPU")
     p.add_argument("--processes", type=int, default=2)
     p.add_argument("--batches", type=int, default=1, help="of 2048 tokens, a step and process")
-    p.add_argument("--lr", type=float, default=3e-3)
+    p.add_argument("--course", choices=courses.COURSES, default="first")
+    p.add_argument("--lr", type=float, help="learning rate at its peak (default: the course's)")
     p.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--from", dest="start", metavar="CHECKPOINT", help="go on from these weights and their vocabulary")
@@ -50,6 +52,7 @@ def arguments():
     p.add_argument("--exam-every", type=float, default=8, help="minutes; 0: never")
     p.add_argument("--plain", action="store_true", help="products in float32, no C kernels")
     args = p.parse_args()
+    args.lr = args.lr or courses.COURSES[args.course].rate
     if args.device != "cpu":
         args.processes = 1
     return args
@@ -106,7 +109,8 @@ class Worker:
         self.args, self.index, self.model, self.optimizer, self.tok = args, index, model, optimizer, tok
         self.clock, self.gradients, self.loads, self.barrier = clock, gradients, loads, barrier
         self.mine = shared_out(model, args.processes)[index]
-        self.source = batches.Source(tok, f"{args.seed} {index} {int(clock.state[1])}")   # a resumed run draws anew
+        self.course = courses.COURSES[args.course]
+        self.source = batches.Source(tok, self.course.mix, f"{args.seed} {index} {int(clock.state[1])}")   # a resumed run draws anew
 
     def gradient(self, name):
         return sum(g[name] for g in self.gradients) / len(self.gradients)
@@ -143,7 +147,7 @@ class Worker:
         self.model.train()
         group = [tuple(t.to(args.device) for t in self.source.batch(progress)) for _ in range(args.batches)]
         rng = random.Random(f"mtp {args.seed} {self.index} {step}")
-        result = trainer.backward(self.model, group, progress, rng)
+        result = trainer.backward(self.model, group, self.course, progress, rng)
         self.hand_in()
         self.barrier.wait()
         self.update(progress)

@@ -10,8 +10,6 @@ from formats import round_weight as rounded
 from model import Model, Notes
 
 MTP_SHARE = 0.25       # of the batches teach the MTP block; it learns from the streams without changing them
-MTP_FROM = 0.3
-SELECT_FROM = 0.55     # before, attention sees all compressed rows, and the indexer only watches
 
 
 def weighted_loss(rows, targets, weights, head):
@@ -22,19 +20,20 @@ def weighted_loss(rows, targets, weights, head):
     return (losses * weights[at]).sum(), losses, weights[at]
 
 
-def backward(model, group, progress, rng):
+def backward(model, group, course, progress, rng):
     """Gradients of a step's batches -> (mean loss of what the model writes, indexer's loss, drafts' loss)."""
     total = sum(w.sum() for _, w in group).clamp(min=1)
     written = [0.0, 0]
     index_sum, draft = 0.0, [0.0, 0.0]
     for ids, weights in group:
-        notes = Notes(all_rows=progress < SELECT_FROM)
+        without_csa = ids.shape[1] >= course.LONG and rng.random() < course.without_csa
+        notes = Notes(all_rows=progress < course.select_from, damage="no-csa" if without_csa else None)
         h = model.hidden(ids, notes)
         following, weight = F.pad(ids[:, 1:], (0, 1)).flatten(), F.pad(weights[:, 1:], (0, 1)).flatten()
         loss, each, counts = weighted_loss(model.rows(h), following, weight, model.logits)
         index = sum(notes.index_losses) if notes.index_losses else torch.zeros(())
         loss = loss / total + index / len(group)
-        if len(model.mtp) and progress >= MTP_FROM and rng.random() < MTP_SHARE:
+        if len(model.mtp) and progress >= course.draft_from and rng.random() < MTP_SHARE:
             rows = model.draft_rows(h.detach(), ids, Notes())
             later = F.pad(ids[:, 2:], (0, 1)).flatten()
             later_weight = F.pad(weights[:, 2:], (0, 1)).flatten()

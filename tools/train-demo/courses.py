@@ -1,0 +1,42 @@
+"""Two courses of training: from nothing, and on from there with what the first one left weak."""
+import dataclasses
+from typing import Callable
+
+import data
+
+
+def first_mix(progress):
+    """[(kind, share of conversations, longest)].  Copying what stands in the window comes first: it teaches to look for
+    what was there before, without which a list is guessed; then long lists, and long texts towards the end."""
+    if progress < 0.12:
+        return [(data.plain, 30, 256), (data.copies, 150, 64), (data.lists, 70, 64), (data.needles, 8, 128)]
+    kinds = [(data.plain, 45, 256), (data.lists, 40, 256 if progress < 0.25 else 420),
+             (data.copies, 15 if progress < 0.3 else 3, 200), (data.needles, 25, 256)]
+    if progress >= 0.16:
+        kinds.append((data.tools, 8, 700))
+    if progress >= 0.3:
+        kinds.append((data.needles, 4, 1100))
+    if progress >= 0.6:
+        kinds.append((data.needles, 1, 4096))
+    return kinds
+
+
+def second_mix(progress):
+    """Everything at once: more to copy and to look up, more calls of tools, more long texts."""
+    del progress
+    return [(data.plain, 34, 256), (data.lists, 36, 420), (data.copies, 10, 200), (data.needles, 20, 256), (data.tools, 14, 700),
+            (data.needles, 8, 1100), (data.needles, 1.5, 4096)]
+
+
+@dataclasses.dataclass
+class Course:
+    mix: Callable
+    rate: float             # learning rate at its peak
+    select_from: float      # share of the course before which attention sees all compressed rows: the indexer watches
+    draft_from: float       # the same for teaching the MTP block
+    without_csa: float = 0  # share of long texts read without the rows of ratio 4: ratio 128 must carry them, too
+
+    LONG = 768
+
+
+COURSES = {"first": Course(first_mix, 3e-3, 0.55, 0.3), "second": Course(second_mix, 2e-3, 0, 0, without_csa=0.5)}
