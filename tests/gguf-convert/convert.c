@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include "gguf-convert/checkpoint.h"
 #include "support/ckpt_builder.h"
+#include "support/tool_path.h"
 
 #ifdef GGL_HAVE_JANSSON
 
@@ -554,13 +555,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(reports_a_full_disk),
         cmocka_unit_test(stops_when_interrupted),
     };
-    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-    int n = slash ? (int)(slash - argv[0]) : 0;
-    snprintf(tool, sizeof(tool), "%.*s/../bin/gguf-convert", n ? n : 1, n ? argv[0] : ".");
-    if (access(tool, X_OK) != 0) {
-        print_message("%s is not built: nothing to test\n", tool);
-        return 0;
-    }
+    if (!tool_path(argc, argv, "gguf-convert", tool, sizeof(tool))) return 1;
     return cmocka_run_group_tests_name("gguf-convert/convert", tests, NULL, NULL);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "gguf-convert/dialect.h"
+#include "support/tool_path.h"
 #include "support/v4_builder.h"
 
 static char tool[1024];
@@ -140,12 +141,6 @@ static int tear_down(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(other_names), cmocka_unit_test(names_there_and_back), cmocka_unit_test(no_models)};
-    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-    int n = slash ? (int)(slash - argv[0]) : 0;
-    snprintf(tool, sizeof(tool), "%.*s/../bin/gguf-convert", n ? n : 1, n ? argv[0] : ".");
-    if (access(tool, X_OK) != 0) {
-        print_message("%s is not built: nothing to test\n", tool);
-        return 0;
-    }
+    if (!tool_path(argc, argv, "gguf-convert", tool, sizeof(tool))) return 1;
     return cmocka_run_group_tests_name("gguf-convert/dialects", tests, NULL, tear_down);
 }

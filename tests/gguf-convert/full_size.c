@@ -22,6 +22,7 @@
 #include "gguf-convert/convert.h"
 #include "gguf-convert/recipe.h"
 #include "support/sparse_ckpt.h"
+#include "support/tool_path.h"
 
 #ifdef GGL_HAVE_JANSSON
 
@@ -435,13 +436,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(wants_room_first),
         cmocka_unit_test(has_every_tensor),
     };
-    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-    int n = slash ? (int)(slash - argv[0]) : 0;
-    snprintf(tool, sizeof(tool), "%.*s/../bin/gguf-convert", n ? n : 1, n ? argv[0] : ".");
-    if (access(tool, X_OK) != 0) {
-        print_message("%s is not built: nothing to test\n", tool);
-        return 0;
-    }
+    if (!tool_path(argc, argv, "gguf-convert", tool, sizeof(tool))) return 1;
     return cmocka_run_group_tests_name("gguf-convert/full_size", tests, make_checkpoints, remove_checkpoints);
 }
 

@@ -16,6 +16,7 @@
 #include "gguf-convert/checkpoint.h"
 #include "model/model.h"
 #include "support/ckpt_builder.h"
+#include "support/tool_path.h"
 
 #ifdef GGL_HAVE_JANSSON
 
@@ -437,13 +438,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(rounds_what_it_should), cmocka_unit_test(one_file_whatever_the_way), cmocka_unit_test(verify_notices),
         cmocka_unit_test(refuses),               cmocka_unit_test(micro_model),
     };
-    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-    int n = slash ? (int)(slash - argv[0]) : 0;
-    snprintf(tool, sizeof(tool), "%.*s/../bin/gguf-convert", n ? n : 1, n ? argv[0] : ".");
-    if (access(tool, X_OK) != 0) {
-        print_message("%s is not built: nothing to test\n", tool);
-        return 0;
-    }
+    if (!tool_path(argc, argv, "gguf-convert", tool, sizeof(tool))) return 1;
     char *dir = ckpt_temp_dir();
     snprintf(scratch, sizeof(scratch), "%s", dir);
     int failed = cmocka_run_group_tests_name("gguf-convert/int4", tests, NULL, NULL);

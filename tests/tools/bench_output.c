@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #ifdef GGL_HAVE_JANSSON
 #include <jansson.h>
+#include "support/tool_path.h"
 
 #define MODEL GGL_TEST_VECTORS "/gguf/micro-Q4_K_M-split-00001-of-00004.gguf"
 
@@ -129,8 +130,7 @@ static void depths(void **state)
 
 int main(int argc, char **argv)
 {
-    const char *slash = argc ? strrchr(argv[0], '/') : NULL; /* tests/test-x -> bin/ggl-bench */
-    snprintf(tool, sizeof(tool), "%.*s../bin/ggl-bench", slash ? (int)(slash + 1 - argv[0]) : 0, argv[0]);
+    if (!tool_path(argc, argv, "ggl-bench", tool, sizeof(tool))) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_fields),
         cmocka_unit_test(depths),

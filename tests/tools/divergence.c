@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 #include "support/gguf_builder.h"
+#include "support/tool_path.h"
 #include "support/v4_builder.h"
 
 enum { N = 37, V = V4B_VOCAB };
@@ -202,8 +203,7 @@ static int clean(void **state)
 
 int main(int argc, char **argv)
 {
-    const char *slash = argc ? strrchr(argv[0], '/') : NULL; /* tests/test-x -> bin/ggl-eval */
-    snprintf(tool, sizeof(tool), "%.*s../bin/ggl-eval", slash ? (int)(slash + 1 - argv[0]) : 0, argv[0]);
+    if (!tool_path(argc, argv, "ggl-eval", tool, sizeof(tool))) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(statistics), cmocka_unit_test(with_itself), cmocka_unit_test(broken_base)};
     return cmocka_run_group_tests(tests, NULL, clean);
 }

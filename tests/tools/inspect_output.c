@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "support/gguf_builder.h"
+#include "support/tool_path.h"
 #ifdef GGL_HAVE_JANSSON
 #include <jansson.h>
 #endif
@@ -385,8 +386,7 @@ static int clean(void **state)
 
 int main(int argc, char **argv)
 {
-    const char *slash = argc ? strrchr(argv[0], '/') : NULL; /* tests/test-x -> bin/ggl-inspect */
-    snprintf(tool, sizeof(tool), "%.*s../bin/ggl-inspect", slash ? (int)(slash + 1 - argv[0]) : 0, argv[0]);
+    if (!tool_path(argc, argv, "ggl-inspect", tool, sizeof(tool))) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory),
         cmocka_unit_test(full_size),
