@@ -24,16 +24,13 @@ def pick(rng, phrasings, held):
     return rng.choice(phrasings[-n:] if held else phrasings[:-n])
 
 
-def the(country):
-    return country[0].upper() + country[1:]
-
-
 OFFER = "Ask me for a capital, a sum, a unit, a day or month, or a word to spell."
 HELLO, WELCOME, FINE, BYE = f"Hello! {OFFER}", "You are welcome!", f"I am fine, thank you! {OFFER}", "Goodbye!"
 GREETINGS = [("How are you doing?", FINE), ("How are you now?", FINE), ("How are you this morning?", FINE), ("Are you fine?", FINE),
              ("How do you feel now?", FINE), ("Do you feel well?", FINE), ("And how are you?", FINE), ("Hi there", HELLO),
              ("Hello!", HELLO), ("Hello again!", HELLO), ("Many thanks", WELCOME), ("Thank you a lot!", WELCOME),
-             ("Thanks a lot", WELCOME), ("Bye for now", BYE), ("See you!", BYE), ("Hi", HELLO), ("Good morning", HELLO), ("Hello, how are you?", FINE), ("How are you?", FINE),
+             ("Thanks a lot", WELCOME), ("Bye for now", BYE), ("See you!", BYE), ("Hi", HELLO), ("Good morning", HELLO),
+             ("Hello, how are you?", FINE), ("How are you?", FINE),
              ("Good evening!", HELLO), ("Thank you!", WELCOME), ("Thanks", WELCOME), ("Bye!", BYE), ("Goodbye", BYE),
              ("Hello", HELLO), ("Hi!", HELLO), ("Hey", HELLO), ("Hey!", HELLO), ("Good day", HELLO), ("Thank you very much", WELCOME),
              ("See you later", BYE), ("How do you do?", FINE), ("Hi, how are you doing?", FINE), ("OK, thanks!", WELCOME),
@@ -158,8 +155,9 @@ def counting(rng, held):
 SPELL = ['Spell the word "{}".', 'How do you spell "{}"?', 'Spell "{}"', 'spell "{}"', 'Please spell "{}".',
          'Write the letters of "{}".', 'Spell "{}" for me.', 'What letters are in "{}"?', 'Can you spell "{}"?',
          'Give me the letters of "{}".', 'Spell out "{}".']
-REVERSE = ['Write the word "{}" backwards.', 'Can you turn "{}" round?', 'Say the word "{}" backwards.', 'Reverse the word "{}".', 'Spell "{}" backwards.', 'Turn "{}" round.', 'reverse "{}"', 'Write "{}" backwards.',
-           'What is "{}" backwards?', 'Please reverse "{}".', 'Can you reverse "{}"?', 'Say "{}" backwards.', 'Please write "{}" backwards.']
+REVERSE = ['Write the word "{}" backwards.', 'Can you turn "{}" round?', 'Say the word "{}" backwards.', 'Reverse the word "{}".',
+           'Spell "{}" backwards.', 'Turn "{}" round.', 'reverse "{}"', 'Write "{}" backwards.', 'What is "{}" backwards?',
+           'Please reverse "{}".', 'Can you reverse "{}"?', 'Say "{}" backwards.', 'Please write "{}" backwards.']
 LENGTH = ['What is the length of "{}"?', 'Number of letters in "{}"?', 'How many letters has "{}"?',
           'Say how many letters "{}" has.', 'How many letters are there in "{}"?', 'Give me the number of letters in "{}".',
           'Count the letters in "{}".', 'How many letters are in "{}"?', 'How long is the word "{}"?', 'Count the letters of "{}".',
@@ -253,7 +251,8 @@ RECALL = ["What is the value of {}?", "Which value has {}?", "What belongs to {}
 def pairs(rng, n, held=False):
     """n different keys, each with a thing, a color or a number of two digits."""
     keys = rng.sample(tables.THINGS, min(n, len(tables.THINGS)))
-    kind = rng.choice(["thing", "color", "number", "name"] + ["number"] * 2 * (not held))   # digits are harder to learn
+    kinds = ["thing", "color", "number", "name"]
+    kind = rng.choice(kinds if held else kinds + ["number", "number"])   # digits are harder to learn
     make = {"thing": lambda: rng.choice(tables.THINGS), "color": lambda: rng.choice(tables.COLORS),
             "number": lambda: str(rng.randrange(10, 100)), "name": lambda: rng.choice(tables.NAMES)}[kind]
     return [(k, make()) for k in keys]
@@ -286,13 +285,10 @@ def copying(rng, held, longest=60):
         text = ", ".join(f"{k}: {v}" for k, v in pairs(rng, max(2, n // 4)))
     else:
         words = rng.choice([tables.THINGS, tables.THINGS + tables.COLORS, tables.NAMES, [str(i) for i in range(10, 100)],
-                            [made_up(rng).capitalize() for _ in range(8)], tool_numbers(rng)])
+                            [made_up(rng).capitalize() for _ in range(8)],
+                            [str(rng.randrange(10 ** rng.randrange(1, 5))) for _ in range(8)]])
         text = " ".join(rng.choice(words) for _ in range(n))
     return Turn("copying", pick(rng, COPY, held).format(text), text, text)
-
-
-def tool_numbers(rng):
-    return [str(rng.randrange(10 ** rng.randrange(1, 5))) for _ in range(8)]
 
 
 def list_again(rng, first):

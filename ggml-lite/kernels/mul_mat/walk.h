@@ -2,7 +2,7 @@
  * Which rows meet which vectors, for the levels that multiply in blocks; included by their files behind
  *
  *     enum { ROWS, BLOCK_ROWS, TOKENS };     rows that one vector meets at a time; a block of several rows and vectors
- *     enum { HALVES_AHEAD };                 bytes that 16-bit rows are fetched ahead
+ *     enum { HALVES_AHEAD };                 bytes that 16-bit rows are fetched ahead where nothing else is
  *     struct block {...};                    below
  *     static inline void run_block(type, const struct block *, rows, tokens);    type F32, F16 or BF16
  *     static inline float dot_q8_0(row, n, x, fetch);                            a row of Q8_0 by a vector
@@ -19,7 +19,6 @@
 #include "kernels/fetch.h"
 
 enum { LONG = 4096 };
-static const struct ggl_fetch halves_ahead = {HALVES_AHEAD, 0};
 enum { Q8_0_BLOCK = 32, Q8_0_BYTES = 34 }; /* half scale, 32 codes */
 
 #define INLINE static inline __attribute__((always_inline))
@@ -57,10 +56,11 @@ INLINE void one_vector(const struct ggl_kernels *k, const struct ggl_tensor *w, 
 {
     const uint8_t *row = ggl_tensor_slice(w, slice) + (uint64_t)row0 * w->row_bytes;
     int64_t bytes = (int64_t)w->row_bytes, n_rows = row1 - row0, n = w->ne[0];
+    const struct ggl_fetch halves = fetch.far ? fetch : (struct ggl_fetch){HALVES_AHEAD, 0};
     switch (w->type) {
     case GGL_TYPE_F32: stream(GGL_TYPE_F32, row, bytes, n_rows, n, x, y, fetch); return;
-    case GGL_TYPE_F16: stream(GGL_TYPE_F16, row, bytes, n_rows, n, x, y, fetch.far ? fetch : halves_ahead); return;
-    case GGL_TYPE_BF16: stream(GGL_TYPE_BF16, row, bytes, n_rows, n, x, y, fetch.far ? fetch : halves_ahead); return;
+    case GGL_TYPE_F16: stream(GGL_TYPE_F16, row, bytes, n_rows, n, x, y, halves); return;
+    case GGL_TYPE_BF16: stream(GGL_TYPE_BF16, row, bytes, n_rows, n, x, y, halves); return;
     case GGL_TYPE_Q8_0:
         for (int64_t r = 0; r < n_rows; r++) y[r] = dot_q8_0(row + r * bytes, n, x, fetch);
         return;
