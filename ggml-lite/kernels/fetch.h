@@ -22,11 +22,11 @@ static inline __attribute__((always_inline)) void ggl_fetch_line(const struct gg
     if (f.near) __builtin_prefetch((const char *)p + f.near, 0, 3);
 }
 
-/* All lines of a block of so many bytes, about: blocks follow each other. */
+/* All lines of a block of so many bytes; blocks follow each other, so none is left out: one of 17 that was cost a fifth. */
 static inline __attribute__((always_inline)) void ggl_fetch_block(const struct ggl_fetch f, const uint8_t *p, const int64_t bytes)
 {
     if (!f.far && !f.near) return;
-    const int64_t lines = bytes / 64;
+    const int64_t lines = (bytes + 63) / 64;
     for (int64_t i = 0; i < lines; i++) ggl_fetch_line(f, p + i * bytes / lines);
 }
 

@@ -1,4 +1,5 @@
 """What the model learns from: conversations grouped by length and padded."""
+import collections
 import random
 
 import torch
@@ -24,20 +25,24 @@ def pad(conversations, length=None):
 class Source:
     """Sorts conversations by length, and hands out a batch when one is full: all batches have one of few shapes."""
 
-    def __init__(self, tok, mix, seed, tokens=2048):
-        self.mix = mix
+    def __init__(self, tok, course, seed, tokens=2048):
+        self.course = course
         self.tok, self.rng, self.tokens = tok, random.Random(seed), tokens
-        self.waiting = {edge: [] for edge in EDGES}
+        self.waiting = collections.defaultdict(list)
 
     def batch(self, progress):
-        kinds = self.mix(progress)
+        """-> ids, weights, and whether the rows of ratio 4 are hidden."""
+        kinds = self.course.mix(progress)
         while True:
             kind, _, longest = self.rng.choices(kinds, [w for _, w, _ in kinds])[0]
             ids, trained = data.encode(self.tok, *data.conversation(self.rng, kind, longest))
             if len(ids) > max(longest, 384):
                 continue
             edge = next(e for e in EDGES if len(ids) <= e)
-            self.waiting[edge].append((ids, trained))
-            if len(self.waiting[edge]) * edge > self.tokens - edge:
-                full, self.waiting[edge] = self.waiting[edge], []
-                return pad(full, edge)
+            hidden = kind in self.course.hidden_from
+            same = self.waiting[edge, hidden]
+            same.append((ids, trained))
+            if len(same) * edge > self.tokens - edge:
+                del self.waiting[edge, hidden]
+                hidden = hidden or (edge >= self.course.LONG and self.rng.random() < self.course.without_csa)
+                return *pad(same, edge), hidden

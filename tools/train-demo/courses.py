@@ -1,4 +1,4 @@
-"""Two courses of training: from nothing, and on from there with what the first one left weak."""
+"""Courses of training: from nothing, and on from there with what the one before left weak."""
 import dataclasses
 from typing import Callable
 
@@ -28,6 +28,17 @@ def second_mix(progress):
             (data.needles, 8, 1100), (data.needles, 1.5, 4096)]
 
 
+def third_mix(progress):
+    """More ways to ask, more names to copy, and the colors of all flags of a text, short ones first."""
+    kinds = [(data.plain, 30, 256), (data.lists, 36, 420), (data.copies, 6, 200), (data.needles, 14, 256), (data.tools, 24, 700),
+             (data.needles, 4, 1100), (data.majorities, 24, 320)]
+    if progress >= 0.15:
+        kinds += [(data.majorities, 6, 1100), (data.needles, 1, 4096)]
+    if progress >= 0.4:
+        kinds.append((data.majorities, 1, 4096))
+    return kinds
+
+
 @dataclasses.dataclass
 class Course:
     mix: Callable
@@ -35,8 +46,10 @@ class Course:
     select_from: float      # share of the course before which attention sees all compressed rows: the indexer watches
     draft_from: float       # the same for teaching the MTP block
     without_csa: float = 0  # share of long texts read without the rows of ratio 4: ratio 128 must carry them, too
+    hidden_from: tuple = () # kinds whose texts are always read so
 
     LONG = 768
 
 
-COURSES = {"first": Course(first_mix, 3e-3, 0.55, 0.3), "second": Course(second_mix, 2e-3, 0, 0, without_csa=0.5)}
+COURSES = {"first": Course(first_mix, 3e-3, 0.55, 0.3), "second": Course(second_mix, 2e-3, 0, 0, without_csa=0.5),
+           "third": Course(third_mix, 1.5e-3, 0, 0, hidden_from=(data.majorities,))}

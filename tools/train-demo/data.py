@@ -4,6 +4,7 @@
     /usr/bin/python3 data.py vocabulary OUT.json    learn the tokenizer from generated conversations
     /usr/bin/python3 data.py tokens TOKENIZER OUT_DIR [N]    N held-out conversations as ids, a file each
     /usr/bin/python3 data.py needles SIZE [N]       prompts like the suite's, with a text of about SIZE tokens
+    /usr/bin/python3 data.py majority SIZE [N]      the same, whose answer no single row of the text holds
     /usr/bin/python3 data.py show [N]               print a few
 """
 import json
@@ -63,6 +64,10 @@ def copies(rng, longest):
 def needles(rng, longest):
     size = rng.randrange(60, max(61, longest - 120))
     return as_messages(skills.needle(rng, False, size, questions=rng.randrange(1, 4)), rng.choice(SYSTEMS))
+
+
+def majorities(rng, longest):
+    return as_messages(skills.majority(rng, False, rng.randrange(90, longest - 120)), rng.choice(SYSTEMS))
 
 
 def tools(rng, longest):
@@ -165,10 +170,11 @@ def main():
         directory = pathlib.Path(rest[1])
         directory.mkdir(parents=True, exist_ok=True)
         write_tokens(tokenizer.Tokenizer(rest[0]), directory, int(rest[2]) if len(rest) > 2 else 24)
-    elif command == "needles":
-        rng = random.Random(f"needles {rest[0]}")
+    elif command in ("needles", "majority"):
+        rng = random.Random(f"{command} {rest[0]}")
+        skill, make = ("needle", skills.needle) if command == "needles" else ("majority", skills.majority)
         for i in range(int(rest[1]) if len(rest) > 1 else 10):
-            it = turns_item(i, f"needle-{rest[0]}", skills.needle(rng, True, int(rest[0])), i % 2 == 0)
+            it = turns_item(i, f"{skill}-{rest[0]}", make(rng, True, int(rest[0])), i % 2 == 0)
             print(json.dumps(it, ensure_ascii=False))
     elif command == "vocabulary":
         with open(rest[0], "w", encoding="utf-8") as f:

@@ -34,13 +34,16 @@ def questions(n, seed, long=False):
         yield "recall-16", data.as_messages(skills.recall(rng, True, 16)), i % 2 == 0
         yield "recall-64", data.as_messages(skills.recall(rng, True, 64)), i % 2 == 0
         yield "needle-200", data.as_messages(skills.needle(rng, True, 200)), i % 2 == 0
+        yield "majority-200", data.as_messages(skills.majority(rng, True, 200)), i % 2 == 0
         messages = tool_skills.conversation(rng, True)[0]
         at = next(i for i, m in enumerate(messages) if m["role"] == "assistant")
         yield "tool-call", messages[:at + 1], i % 2 == 0
     for i in range(n if long else 0):
         yield "needle-1k", data.as_messages(skills.needle(rng, True, 1000)), i % 2 == 0
+        yield "majority-1k", data.as_messages(skills.majority(rng, True, 1000)), i % 2 == 0
         if i < n // 4:
             yield "needle-4k", data.as_messages(skills.needle(rng, True, 4000)), i % 2 == 0
+            yield "majority-4k", data.as_messages(skills.majority(rng, True, 4000)), i % 2 == 0
 
 
 @torch.no_grad()

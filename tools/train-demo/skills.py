@@ -226,7 +226,7 @@ def units(rng, held):
                 str(n * factor), f"{n}*{factor}={n * factor}")
 
 
-DEFINE = ["What is {a} {x}?", "Define {x}.", "What does {x} mean?", "Explain the word {x}.", "What is meant by {x}?",
+DEFINE = ["Say what {a} {x} is.", "What is {a} {x}?", "Define {x}.", "What does {x} mean?", "Explain the word {x}.", "What is meant by {x}?",
           "Tell me what {a} {x} is."]
 MASS = {"gravity", "oxygen", "lightning", "wind"}
 
@@ -241,7 +241,7 @@ def definition(rng, held):
 
 # ---- lists and needles: several questions to one text
 
-RECALL = ["What is the value of {}?", "Which value has {}?", "What belongs to {}?", "{}?", "Give me the value of {}.",
+RECALL = ["What is written next to {}?", "What is beside {}?", "What comes with {}?", "What is the value of {}?", "Which value has {}?", "What belongs to {}?", "{}?", "Give me the value of {}.",
           "What was the value of {}?", "And {}?", "What about {}?", "Look up {}.", "What is {} in the list?", "Find {}.",
           "What does the list say about {}?", "Tell me what {} has.", "What goes with {}?", "Value of {}?", "{}",
           "Which one belongs to {}?", "What is listed for {}?", "Tell me the value of {}.", "What does {} have?",
@@ -326,6 +326,24 @@ def needle(rng, held, size, questions=1):
     return turns
 
 
+MOST = ["Which color do most flags have?", "What is the color of most flags?", "Most flags have which color?", "Name the most common color.",
+        "What color is the most common?", "Which color occurs most often?", "Tell me the color of most flags.", "The most common color?",
+        "Find the color of most flags.", "What color do most flags have?", "Which color is the most common?", "Say the color of most flags."]
+
+
+def majority(rng, held, size):
+    """About `size` tokens with flags of four colors all over them, 40 % of one: no sentence tells it, all of them do."""
+    lines = [sentence(rng) for _ in range(max(9, size // 10 - 4) * 2 // 3)]
+    colors = rng.sample(tables.COLORS, 4)
+    flags = len(lines) // 2
+    most = max(2, round(0.4 * flags))
+    for i in range(flags):
+        color = colors[0] if i < most else colors[1 + i % 3]
+        lines.insert(rng.randrange(len(lines) + 1), f"The {rng.choice(tables.PLACES)} has a {color} flag.")
+    user = f"Read this text. {' '.join(lines)} {pick(rng, MOST, held)}"
+    return [Turn("majority", user, f"Most flags are {colors[0]}.", colors[0])]
+
+
 FOLLOW = ["And {}?", "What about {}?", "and {}", "And of {}?", "And what about {}?", "And the one of {}?", "And that of {}?", "{}?",
           "Now {}.", "And for {}?", "Next: {}", "Then {}?", "And {}", "What is it for {}?", "Or {}?", "Same for {}?", "Also {}?",
           "And in {}?", "And what is it for {}?", "What of {}?", "How about {}?", "And how about {}?", "OK, and {}?", "And then {}?",
@@ -342,7 +360,7 @@ def follow_up(rng, held):
     return turns
 
 
-UNKNOWN = ["What is the meaning of life?", "Tell me a joke.", "Write a poem about the {place}.", "Who is {name}?",
+UNKNOWN = ["What is the size of {country}?", "What is the flag of {country}?", "What is the meaning of life?", "Tell me a joke.", "Write a poem about the {place}.", "Who is {name}?",
            "How do I cook {thing}?", "Why is the sky blue?", "What do you think about the {thing}?", "Where do you live?",
            "Do you like {thing}?", "Tell me a story about a {thing}.", "Who is the president of {country}?", "Who won the game?",
            "How many people live in {country}?", "What is the language of {country}?", "Tell me about {country}.",

@@ -32,8 +32,12 @@ CONDITIONS = ["sunny", "cloudy", "rainy", "windy", "foggy", "clear"]
 
 
 def city(rng, held):
-    if not held and rng.random() < 0.4:
+    how = 1 if held else rng.random()
+    if how < 0.25:
         return made_up(rng).capitalize()   # nothing but reading helps to write it
+    if how < 0.6:   # nor this, which has the tokens of names: Mosington, Colombul
+        first, last = city(rng, False), city(rng, False)
+        return first[:rng.randrange(2, len(first))] + last[rng.randrange(1, len(last) - 1):].lower()
     cities = sorted(set(tables.CAPITALS.values()))
     at = rng.randrange(len(cities))
     while (at % 5 == 0) != held:

@@ -110,7 +110,7 @@ class Worker:
         self.clock, self.gradients, self.loads, self.barrier = clock, gradients, loads, barrier
         self.mine = shared_out(model, args.processes)[index]
         self.course = courses.COURSES[args.course]
-        self.source = batches.Source(tok, self.course.mix, f"{args.seed} {index} {int(clock.state[1])}")   # a resumed run draws anew
+        self.source = batches.Source(tok, self.course, f"{args.seed} {index} {int(clock.state[1])}")   # a resumed run draws anew
 
     def gradient(self, name):
         return sum(g[name] for g in self.gradients) / len(self.gradients)
@@ -145,14 +145,15 @@ class Worker:
     def step(self):
         args, step, progress = self.args, int(self.clock.state[1]), self.clock.progress()
         self.model.train()
-        group = [tuple(t.to(args.device) for t in self.source.batch(progress)) for _ in range(args.batches)]
+        group = [(ids.to(args.device), weights.to(args.device), hidden)
+                 for ids, weights, hidden in (self.source.batch(progress) for _ in range(args.batches))]
         rng = random.Random(f"mtp {args.seed} {self.index} {step}")
         result = trainer.backward(self.model, group, self.course, progress, rng)
         self.hand_in()
         self.barrier.wait()
         self.update(progress)
         self.barrier.wait()
-        return result, sum(ids.numel() for ids, _ in group), sum(int((w > 0).sum()) for _, w in group)
+        return result, sum(ids.numel() for ids, _, _ in group), sum(int((w > 0).sum()) for _, w, _ in group)
 
     def run(self):
         if self.index > 0:

@@ -22,12 +22,11 @@ def weighted_loss(rows, targets, weights, head):
 
 def backward(model, group, course, progress, rng):
     """Gradients of a step's batches -> (mean loss of what the model writes, indexer's loss, drafts' loss)."""
-    total = sum(w.sum() for _, w in group).clamp(min=1)
+    total = sum(w.sum() for _, w, _ in group).clamp(min=1)
     written = [0.0, 0]
     index_sum, draft = 0.0, [0.0, 0.0]
-    for ids, weights in group:
-        without_csa = ids.shape[1] >= course.LONG and rng.random() < course.without_csa
-        notes = Notes(all_rows=progress < course.select_from, damage="no-csa" if without_csa else None)
+    for ids, weights, hidden in group:
+        notes = Notes(all_rows=progress < course.select_from, damage="no-csa" if hidden else None)
         h = model.hidden(ids, notes)
         following, weight = F.pad(ids[:, 1:], (0, 1)).flatten(), F.pad(weights[:, 1:], (0, 1)).flatten()
         loss, each, counts = weighted_loss(model.rows(h), following, weight, model.logits)
