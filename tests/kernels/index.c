@@ -329,6 +329,40 @@ static void top_k(void **state)
     }
 }
 
+/* ---- benchmark: one token's 64 heads and keys that stay in the second-level cache */
+
+enum { BENCH_KEYS = 4096, BENCH_CALL = 64 };
+static uint8_t bench_keys[BENCH_KEYS][68];
+static int8_t bench_values[4 * GGL_LANES * GGL_INDEX_SCAN_DIM];
+static int32_t bench_biased[4 * GGL_LANES];
+static float bench_gains[4 * GGL_LANES];
+
+static void bench_index_scan(ck_kernel *kernel, int64_t n)
+{
+    const struct ggl_index_scan q = {4, bench_values, bench_biased, bench_gains};
+    const uint8_t *rows[BENCH_CALL];
+    float score[BENCH_CALL];
+    for (int64_t i = 0; i < n; i += BENCH_CALL) {
+        for (int k = 0; k < BENCH_CALL; k++) rows[k] = bench_keys[i + k];
+        ((ggl_index_scan_fn *)kernel)(&q, rows, BENCH_CALL, score);
+    }
+}
+
+static void bench(void)
+{
+    memset(bench_keys, 0x7b, sizeof(bench_keys)); /* a sane exponent, too */
+    memset(bench_values, 3, sizeof(bench_values));
+    for (int h = 0; h < 4 * GGL_LANES; h++) bench_gains[h] = 1;
+#define BENCH(operation, isa, symbol) BENCH_##operation(isa, symbol)
+#define BENCH_index_scan(isa, symbol) ck_bench(#symbol, isa, bench_index_scan, (ck_kernel *)symbol, BENCH_KEYS, sizeof(bench_keys));
+#define BENCH_index_score_f32(isa, symbol)
+#define BENCH_index_unpack(isa, symbol)
+#define BENCH_index_combine(isa, symbol)
+#define KERNEL BENCH
+#include "kernels/index/kernels.def"
+#undef KERNEL
+}
+
 static int tests(void)
 {
     const struct CMUnitTest list[] = {
@@ -341,5 +375,5 @@ static int tests(void)
 
 int main(int argc, char **argv)
 {
-    return ck_main(argc, argv, tests, NULL);
+    return ck_main(argc, argv, tests, bench);
 }
