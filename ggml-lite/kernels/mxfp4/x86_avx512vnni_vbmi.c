@@ -2,10 +2,15 @@
  * AVX-512 with VNNI and VBMI: one token.
  *
  * Rows are read one after the other, as they lie in memory, and with as few loads as there are lines: that is what the
- * processor fetches ahead by itself (two rows at a time came at half of the memory's speed, fetching in the program's
- * own words made it slower, too).  Sixteen blocks of a row are five vectors, from which lookups pick four vectors of four
- * blocks; the dot-product instruction leaves four sums a block, which are added up to one vector of 16 integers, scaled,
- * and kept.  The products of four rows are summed block by block, with a row a lane, which is the order that every level
+ * processor fetches ahead by itself (two rows at a time came at half of the memory's speed; a core that is not
+ * GGL_ISA_INTEL is slower when told in the program's own words, too).  Sixteen blocks of a row become four vectors of four blocks;
+ * the dot-product instruction leaves four sums a block, which are added up to one vector of 16 integers, scaled, and kept.
+ *
+ * Blocks have 17 bytes, so four of them end behind a vector.  Lookups in two vectors pick them from five that follow
+ * each other; cores that need three operations for one of these (GGL_ISA_INTEL) read where four blocks begin, look up in one
+ * vector, and read the last block's codes once more.
+ *
+ * The products of four rows are summed block by block, with a row a lane, which is the order that every level
  * has, while the next four rows are multiplied: that hides the long chain of sums, and no more is kept than leaves the
  * first-level cache to the activations (sixteen rows came at 65 % of the memory's speed, these at 85 %).
  */
@@ -52,19 +57,27 @@ static void arrange(const int8_t *x, int64_t n, struct batch *batches)
 }
 
 struct lookups {
-    __m512i weights; /* 12 + twice the value of a nibble, four times over: two bits above an index do not matter */
-    __m512i codes;   /* of blocks 0 .. 2 of the 64 bytes from a block on; the fourth lane is not used */
-    __m512i scales;  /* 17q in the upper bytes of words 4q + k */
+    __m512i weights;  /* 12 + twice the value of a nibble, four times over: two bits above an index do not matter */
+    __m512i codes[4]; /* of blocks 4k .. 4k + 3, in the 128 bytes from 64k */
+    __m512i scales;   /* of blocks 4k .. 4k + 3 in the upper bytes of words 4q + k, in the 128 bytes from 0 or 128 */
+    __m512i codes_of_three, scales_of_four; /* the same, in 64 bytes from block 4k on; the fourth's codes are not looked up */
 };
 
 static inline struct lookups make_lookups(void)
 {
     const __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi8(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16));
     const __m512i lanes = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+    const __m512i every_byte = _mm512_set1_epi64(0x0101010101010101);
+    const __m512i first = _mm512_add_epi8(bytes, _mm512_mullo_epi64(lanes, _mm512_slli_epi64(every_byte, 4)));
     struct lookups t;
     t.weights = _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
-    t.codes = _mm512_add_epi8(bytes, _mm512_mullo_epi64(lanes, _mm512_set1_epi64(0x0101010101010101 * BLOCK_BYTES)));
-    t.scales = _mm512_mullo_epi64(lanes, _mm512_set1_epi64(0x1100000011000000));
+    const __m512i blocks = _mm512_add_epi8(first, _mm512_mullo_epi64(lanes, every_byte)); /* 17 bytes apart */
+    for (int k = 0; k < 4; k++) t.codes[k] = _mm512_add_epi8(blocks, _mm512_set1_epi8((char)((BLOCK_BYTES * 4 - 64) * k)));
+    t.scales = _mm512_slli_epi32(_mm512_and_si512(_mm512_mullo_epi32(blocks_by_place(), _mm512_set1_epi32(BLOCK_BYTES)),
+                                                  _mm512_set1_epi32(127)), 24);
+    t.codes_of_three = blocks;
+    t.scales_of_four = _mm512_slli_epi64(_mm512_sub_epi8(blocks, bytes), 56);
+    t.scales_of_four = _mm512_or_si512(t.scales_of_four, _mm512_srli_epi64(t.scales_of_four, 32));
     return t;
 }
 
@@ -78,31 +91,49 @@ static inline __m512i add_up(const __m512i d[4])
                             _mm512_castps_si512(_mm512_shuffle_ps(d01, d23, 0xdd)));
 }
 
-/* 2^(e - 128) of 16 blocks, the denormal ones as zero. */
-static inline __m512 half_scales(const __m512i v[4], __m512i lookup)
+/* Exponents in upper bytes -> 2^(e - 128), the denormal ones as zero. */
+static inline __m512 half_scales(__m512i e)
 {
-    __m512i e = _mm512_maskz_permutexvar_epi8(0x0008000800080008, lookup, v[0]); /* upper bytes of words 4q + k */
-    e = _mm512_mask_permutexvar_epi8(e, 0x0080008000800080, lookup, v[1]);
-    e = _mm512_mask_permutexvar_epi8(e, 0x0800080008000800, lookup, v[2]);
-    e = _mm512_mask_permutexvar_epi8(e, 0x8000800080008000, lookup, v[3]);
     return _mm512_castsi512_ps(_mm512_srli_epi32(_mm512_subs_epu8(e, _mm512_set1_epi8(1)), 1));
+}
+
+/* Sixteen blocks: codes[k] of blocks 4k .. 4k + 3. */
+INLINE __m512 load_two(const uint8_t *blocks, const struct lookups *t, __m512i codes[4])
+{
+    const __mmask64 first8 = 0x0088008800880088, last8 = 0x8800880088008800; /* upper bytes of words 4q + k: k < 2, k >= 2 */
+    __m512i v[5];
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm512_loadu_si512(blocks + 64 * i);
+        __asm__("" : "+v"(v[i])); /* loaded once: each of these loads crosses a line */
+    }
+    v[4] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)(blocks + 256)));
+    for (int k = 0; k < 4; k++) codes[k] = _mm512_permutex2var_epi8(v[k], t->codes[k], v[k + 1]);
+    return half_scales(_mm512_or_si512(_mm512_maskz_permutex2var_epi8(first8, v[0], t->scales, v[1]),
+                                       _mm512_maskz_permutex2var_epi8(last8, v[2], t->scales, v[3])));
+}
+
+INLINE __m512 load_one(const uint8_t *blocks, const struct lookups *t, __m512i codes[4])
+{
+    __m512i e = _mm512_setzero_si512();
+    for (int k = 0; k < 4; k++, blocks += 4 * BLOCK_BYTES) {
+        __m512i v = _mm512_loadu_si512(blocks);
+        __asm__("" : "+v"(v));
+        e = _mm512_mask_permutexvar_epi8(e, (__mmask64)0x0008000800080008 << 4 * k, t->scales_of_four, v); /* upper bytes of words 4q + k */
+        codes[k] = _mm512_inserti32x4(_mm512_permutexvar_epi8(t->codes_of_three, v),
+                                      _mm_loadu_si128((const __m128i *)(const void *)(blocks + 3 * BLOCK_BYTES + 1)), 3);
+    }
+    return half_scales(e);
 }
 
 /* The scaled products of 16 blocks. */
 INLINE __m512 multiply(const uint8_t *blocks, const struct batch *x, const struct lookups *t, const struct ggl_fetch fetch)
 {
-    __m512i v[4], d[4];
-    for (int k = 0; k < 4; k++) {
-        v[k] = _mm512_loadu_si512(blocks + 4 * BLOCK_BYTES * k);
-        __asm__("" : "+v"(v[k])); /* loaded once: each of these loads crosses a line */
-    }
+    __m512i codes[4], d[4];
     ggl_fetch_block(fetch, blocks, BATCH * BLOCK_BYTES);
-    __m512 scale = half_scales(v, t->scales);
+    __m512 scale = fetch.far ? load_one(blocks, t, codes) : load_two(blocks, t, codes);
     for (int k = 0; k < 4; k++) {
-        __m512i codes = _mm512_permutexvar_epi8(t->codes, v[k]);
-        codes = _mm512_mask_loadu_epi32(codes, 0xf000, blocks + 4 * BLOCK_BYTES * k + 4); /* the fourth ends four bytes behind */
-        d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_permutexvar_epi8(codes, t->weights), x->low[k]);
-        d[k] = _mm512_dpbusd_epi32(d[k], _mm512_permutexvar_epi8(_mm512_srli_epi16(codes, 4), t->weights), x->high[k]);
+        d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_permutexvar_epi8(codes[k], t->weights), x->low[k]);
+        d[k] = _mm512_dpbusd_epi32(d[k], _mm512_permutexvar_epi8(_mm512_srli_epi16(codes[k], 4), t->weights), x->high[k]);
     }
     __m512 dot = _mm512_cvtepi32_ps(_mm512_add_epi32(add_up(d), x->correction));
     return _mm512_mul_ps(_mm512_mul_ps(dot, x->scale), scale); /* the second is exact, so the sum need not be fused */
