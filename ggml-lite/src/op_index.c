@@ -77,7 +77,7 @@ static int64_t n_panels(const struct ggl_node *node)
 
 static uint64_t panel_bytes(const struct ggl_node *node)
 {
-    return (uint64_t)(node->p.index.format.n_dim / GGL_PANEL_BLOCK * ggl_panel_block_bytes(GGL_PANEL_X8));
+    return (uint64_t)ggl_panel_bytes(GGL_PANEL_X8, node->p.index.format.n_dim);
 }
 
 static uint64_t take(uint64_t *at, uint64_t bytes)
@@ -151,10 +151,10 @@ static void prepare_panels(const struct ggl_node *node, const struct ggl_run *ru
         run->k->index_unpack(query_row(node, t, h), f->n_dim, row);
         const float *scales = ggl_act_q8_scales(row, f->n_dim);
         for (int b = 0; b < f->n_dim / GGL_PANEL_BLOCK; b++) {
-            uint8_t *block = s->panels + (uint64_t)(h / LANES) * panel_bytes(node) + (uint64_t)b * 576;
-            memcpy(block + 4 * (h % LANES), scales + b, 4);
+            uint8_t *panel = s->panels + (uint64_t)(h / LANES) * panel_bytes(node), *codes = panel + b * ggl_panel_code_bytes(GGL_PANEL_X8);
+            memcpy(panel + ggl_panel_scales_at(GGL_PANEL_X8, f->n_dim) + 4 * (b * LANES + h % LANES), scales + b, 4);
             for (int i = 0; i < GGL_PANEL_BLOCK; i++)
-                block[64 + i / 4 * 64 + 4 * (h % LANES) + i % 4] = (uint8_t)(row[b * GGL_PANEL_BLOCK + i] + GGL_MXFP4_BIAS);
+                codes[i / 4 * 64 + 4 * (h % LANES) + i % 4] = (uint8_t)(row[b * GGL_PANEL_BLOCK + i] + GGL_MXFP4_BIAS);
         }
     }
 }

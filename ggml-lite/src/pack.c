@@ -83,10 +83,10 @@ static void pack_int4(const struct part *p, uint8_t *out)
     for (int r = 0; r < p->n_rows; r++) {
         const uint8_t *codes = first_code(p) + (uint64_t)r * p->w->row_bytes;
         const uint8_t *scales = ggl_tensor_scale_slice(p->w, 0) + (uint64_t)(p->row + r) * p->w->scale_row_bytes + p->begin / BLOCK;
-        uint8_t *block = out;
-        for (int64_t b = 0; b < p->n / BLOCK; b++, codes += 16, block += ggl_panel_block_bytes(GGL_PANEL_I4)) {
-            block[r] = scales[b];
-            for (int i = 0; i < 16; i++) block[16 + i / 4 * 64 + 4 * r + i % 4] = codes[i];
+        uint8_t *to = out, *to_scales = out + ggl_panel_scales_at(GGL_PANEL_I4, p->n);
+        for (int64_t b = 0; b < p->n / BLOCK; b++, codes += 16, to += ggl_panel_code_bytes(GGL_PANEL_I4)) {
+            to_scales[b * ROWS + r] = scales[b];
+            for (int i = 0; i < 16; i++) to[i / 4 * 64 + 4 * r + i % 4] = codes[i];
         }
     }
 }

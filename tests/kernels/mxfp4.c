@@ -56,17 +56,17 @@ static void check_mxfp4_rows(ck_kernel *kernel, int64_t length)
 static void check_mxfp4_expand(ck_kernel *kernel, int64_t length)
 {
     struct data d = random_data(length);
-    uint64_t bytes = (uint64_t)(d.n / 32 * ggl_panel_block_bytes(GGL_PANEL_X8));
+    uint64_t bytes = (uint64_t)ggl_panel_bytes(GGL_PANEL_X8, d.n);
     uint8_t *panel = ck_bytes(bytes, 0);
     float *w = ck_f32(d.n);
     ((ggl_mxfp4_expand_fn *)kernel)(d.rows, d.row_bytes, d.n, panel);
     for (int r = 0; r < ROWS; r++) {
         ggl_decode(GGL_TYPE_MXFP4, d.rows + r * d.row_bytes, w, d.n);
         for (int64_t i = 0; i < d.n; i++) {
-            const uint8_t *block = panel + i / 32 * ggl_panel_block_bytes(GGL_PANEL_X8);
+            const uint8_t *codes = panel + i / 32 * 512;
             float scale;
-            memcpy(&scale, block + 4 * r, 4);
-            float v = (float)(block[64 + i % 32 / 4 * 64 + 4 * r + i % 4] - GGL_MXFP4_BIAS) * scale;
+            memcpy(&scale, panel + d.n / 32 * 512 + i / 32 * 64 + 4 * r, 4);
+            float v = (float)(codes[i % 32 / 4 * 64 + 4 * r + i % 4] - GGL_MXFP4_BIAS) * scale;
             if (d.rows[r * d.row_bytes + i / 32 * 17] < 2) w[i] = 0;
             if (v != w[i]) ck_fail("row %d, input %d: %g, not %g", r, (int)i, (double)v, (double)w[i]);
         }

@@ -85,20 +85,20 @@ static uint8_t draw_code(const struct kind *k, enum draw draw)
     return (uint8_t)(random_u32() % (uint32_t)(k->most + 1));
 }
 
-static void put_scale(const struct kind *k, uint8_t *block, int row, float *value)
+static void put_scale(const struct kind *k, uint8_t *scales, int row, float *value)
 {
     float s = random_scale() * (random_u32() % 4 ? 1.0f : -1.0f);
     if (k->format.kind == GGL_PANEL_X8) {
         *value = s;
-        memcpy(block + 4 * row, value, 4);
+        memcpy(scales + 4 * row, value, 4);
     } else if (k->format.kind == GGL_PANEL_I4) {
         uint8_t code = (uint8_t)random_u32();
         if ((code & 0x7f) == 0x7f) code = 0x80;
-        block[row] = code;
+        scales[row] = code;
         *value = ggl_e4m3_to_f32(code) / 256;
     } else {
         uint16_t h = random_u32() % 8 ? ggl_f16_from_f32(s) : (uint16_t)(random_u32() % 1024); /* denormals too */
-        memcpy(block + 2 * row, &h, 2);
+        memcpy(scales + 2 * row, &h, 2);
         *value = ggl_f16_to_f32(h);
     }
 }
@@ -113,17 +113,17 @@ static void put_code(const struct kind *k, uint8_t *codes, int row, int i, uint8
 static void make_panel(const struct kind *k, int64_t n, enum draw draw, int first, uint8_t *panel, int64_t bytes)
 {
     static const int scale_bytes[] = {[GGL_PANEL_Q8] = 32, [GGL_PANEL_X8] = 64, [GGL_PANEL_T4] = 32, [GGL_PANEL_I4] = 16};
-    int64_t head = scale_bytes[k->format.kind], block_bytes = head + (k->most > 15 ? 512 : 256);
-    assert_int_equal(bytes, n / 32 * block_bytes);
+    const int64_t block_scales = scale_bytes[k->format.kind], block_codes = k->most > 15 ? 512 : 256;
+    uint8_t *scales = panel + n / 32 * block_codes;
+    assert_int_equal(bytes, n / 32 * (block_codes + block_scales));
     memset(panel, 0, (size_t)bytes);
     for (int r = 0; r < ROWS; r++) {
         for (int64_t b = 0; b < n / 32; b++) {
-            uint8_t *block = panel + b * block_bytes;
-            put_scale(k, block, r, &m.scale[first + r][b]);
+            put_scale(k, scales + b * block_scales, r, &m.scale[first + r][b]);
             for (int i = 0; i < 32; i++) {
                 uint8_t code = draw_code(k, draw);
                 m.code[first + r][32 * b + i] = code;
-                put_code(k, block + head, r, i, code);
+                put_code(k, panel + b * block_codes, r, i, code);
             }
         }
     }

@@ -10,14 +10,15 @@ enum { ROWS = 16, N_TYPES = 3 };
 
 static const enum ggl_type types[N_TYPES] = {GGL_TYPE_Q8_0, GGL_TYPE_Q4_0, GGL_TYPE_IQ4_NL};
 
-static float weight_at(const struct ggl_panel_format *f, const uint8_t *panel, int row, int64_t i)
+static float weight_at(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, int row, int64_t i)
 {
     const int j = (int)(i % 32);
-    const uint8_t *block = panel + i / 32 * (f->table ? 288 : 544);
+    const int64_t block_bytes = f->table ? 256 : 512;
+    const uint8_t *block = panel + i / 32 * block_bytes;
     uint16_t scale;
-    memcpy(&scale, block + 2 * row, 2);
-    int code = f->table ? f->table[block[32 + j % 16 / 4 * 64 + 4 * row + j % 4] >> (j < 16 ? 0 : 4) & 15]
-                        : block[32 + j / 4 * 64 + 4 * row + j % 4];
+    memcpy(&scale, panel + n / 32 * block_bytes + i / 32 * 32 + 2 * row, 2);
+    int code = f->table ? f->table[block[j % 16 / 4 * 64 + 4 * row + j % 4] >> (j < 16 ? 0 : 4) & 15]
+                        : block[j / 4 * 64 + 4 * row + j % 4];
     return ggl_f16_to_f32(scale) * (float)(code - f->bias);
 }
 
@@ -39,7 +40,7 @@ static void check_panel_expand(ck_kernel *kernel, int64_t length)
     for (int r = 0; r < ROWS; r++) {
         if (r < n_rows) ggl_decode(type, rows + (uint64_t)r * row_bytes, w, n);
         for (int64_t i = 0; i < n; i++) {
-            float v = weight_at(f, panel, r, i);
+            float v = weight_at(f, panel, n, r, i);
             if (r < n_rows ? v != w[i] : v != 0) ck_fail("row %d, input %d: %g, not %g", r, (int)i, (double)v, (double)w[i]);
         }
     }
@@ -63,6 +64,12 @@ static void a_row_less(ARGUMENTS)
 static void last_code(ARGUMENTS)
 {
     ggl_panel_expand_ref(type, rows, row_bytes, n_rows, n, panel);
+    panel[ggl_panel_scales_at(ggl_panel_format(type)->kind, n) - 1] ^= 0x80;
+}
+
+static void last_scale(ARGUMENTS)
+{
+    ggl_panel_expand_ref(type, rows, row_bytes, n_rows, n, panel);
     panel[ggl_panel_bytes(ggl_panel_format(type)->kind, n) - 1] ^= 0x80;
 }
 
@@ -76,6 +83,7 @@ static void broken_ones_are_caught(void **state)
     (void)state;
     ck_must_fail("a row less", check_panel_expand, (ck_kernel *)a_row_less);
     ck_must_fail("last code", check_panel_expand, (ck_kernel *)last_code);
+    ck_must_fail("last scale", check_panel_expand, (ck_kernel *)last_scale);
     ck_must_fail("a block less", check_panel_expand, (ck_kernel *)a_block_less);
 }
 

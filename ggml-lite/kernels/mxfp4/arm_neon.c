@@ -57,7 +57,8 @@ static inline void transpose(int32x4_t w[4])
 void ggl_mxfp4_expand_neon(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
 {
     const int8x16_t table = vaddq_s8(ggl_mxfp4_doubled(), vdupq_n_s8(GGL_MXFP4_BIAS));
-    for (int64_t b = 0; b < n / GGL_MXFP4_BLOCK; b++, rows += GGL_MXFP4_BLOCK_BYTES, panel += 64 + ROWS * GGL_MXFP4_BLOCK) {
+    uint8_t *scales = panel + ggl_panel_scales_at(GGL_PANEL_X8, n);
+    for (int64_t b = 0; b < n / GGL_MXFP4_BLOCK; b++, rows += GGL_MXFP4_BLOCK_BYTES, panel += ROWS * GGL_MXFP4_BLOCK, scales += 4 * ROWS) {
         for (int q = 0; q < QUADS; q++) {
             const uint8_t *block = rows + 4 * q * row_bytes;
             int32x4_t low[4], high[4];
@@ -68,10 +69,10 @@ void ggl_mxfp4_expand_neon(const uint8_t *rows, int64_t row_bytes, int64_t n, ui
             }
             transpose(low);
             transpose(high);
-            vst1q_u8(panel + 16 * q, vreinterpretq_u8_f32(ggl_mxfp4_half_scales(block, row_bytes)));
+            vst1q_u8(scales + 16 * q, vreinterpretq_u8_f32(ggl_mxfp4_half_scales(block, row_bytes)));
             for (int j = 0; j < 4; j++) {
-                vst1q_u8(panel + 64 + 64 * j + 16 * q, vreinterpretq_u8_s32(low[j]));
-                vst1q_u8(panel + 64 + 64 * (4 + j) + 16 * q, vreinterpretq_u8_s32(high[j]));
+                vst1q_u8(panel + 64 * j + 16 * q, vreinterpretq_u8_s32(low[j]));
+                vst1q_u8(panel + 64 * (4 + j) + 16 * q, vreinterpretq_u8_s32(high[j]));
             }
         }
     }

@@ -41,15 +41,15 @@ void ggl_mxfp4_rows_ref(const uint8_t *rows, int64_t row_bytes, int64_t n, int n
 
 void ggl_mxfp4_expand_ref(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
 {
-    for (int64_t b = 0; b < n / BLOCK; b++) {
+    uint8_t *scales = panel + ggl_panel_scales_at(GGL_PANEL_X8, n);
+    for (int64_t b = 0; b < n / BLOCK; b++, panel += ROWS * BLOCK, scales += 4 * ROWS) {
         for (int r = 0; r < ROWS; r++) {
             const uint8_t *block = rows + r * row_bytes + b * BLOCK_BYTES;
             float s = half_scale(block[0]);
-            memcpy(panel + 4 * r, &s, 4);
+            memcpy(scales + 4 * r, &s, 4);
             for (int i = 0; i < BLOCK; i++)
-                panel[64 + i / 4 * 64 + 4 * r + i % 4] = (uint8_t)(weight(block, i) + GGL_MXFP4_BIAS);
+                panel[i / 4 * 64 + 4 * r + i % 4] = (uint8_t)(weight(block, i) + GGL_MXFP4_BIAS);
         }
-        panel += 64 + ROWS * BLOCK;
     }
 }
 

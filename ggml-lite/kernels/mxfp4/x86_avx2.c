@@ -130,22 +130,22 @@ static void eight_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const 
 }
 
 /* Into the left or the right half of a panel. */
-static void expand_eight(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
+static void expand_eight(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel, uint8_t *scales)
 {
     const __m256i table = biased_table();
     const uint8_t *next = rows + ROWS * row_bytes;
     struct halves h = make_halves(rows, row_bytes);
-    for (int64_t b = 0; b < n / BLOCK; b++, panel += 64 + 2 * ROWS * BLOCK, next += ROWS * BLOCK_BYTES) {
+    for (int64_t b = 0; b < n / BLOCK; b++, panel += 2 * ROWS * BLOCK, scales += 8 * ROWS, next += ROWS * BLOCK_BYTES) {
         __m256i v[4];
         uint8_t e[ROWS];
         fetch(next);
         gather_scales(&h, 0, e);
         load_codes(&h, v);
         for (int j = 0; j < 4; j++) {
-            _mm256_storeu_si256((__m256i *)(void *)(panel + 64 + 64 * j), low_weights(v[j], table));
-            _mm256_storeu_si256((__m256i *)(void *)(panel + 64 + 64 * (4 + j)), high_weights(v[j], table));
+            _mm256_storeu_si256((__m256i *)(void *)(panel + 64 * j), low_weights(v[j], table));
+            _mm256_storeu_si256((__m256i *)(void *)(panel + 64 * (4 + j)), high_weights(v[j], table));
         }
-        _mm256_storeu_ps((float *)(void *)panel, half_scales(e));
+        _mm256_storeu_ps((float *)(void *)scales, half_scales(e));
         next_block(&h);
     }
 }
@@ -157,5 +157,6 @@ void ggl_mxfp4_rows_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, int 
 
 void ggl_mxfp4_expand_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)
 {
-    for (int i = 0; i < 2; i++) expand_eight(rows + i * ROWS * row_bytes, row_bytes, n, panel + i * 32);
+    uint8_t *scales = panel + ggl_panel_scales_at(GGL_PANEL_X8, n);
+    for (int i = 0; i < 2; i++) expand_eight(rows + i * ROWS * row_bytes, row_bytes, n, panel + i * 32, scales + i * 32);
 }

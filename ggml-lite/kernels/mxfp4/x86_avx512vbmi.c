@@ -28,16 +28,17 @@ void ggl_mxfp4_expand_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, 
     const __m512i table = biased_table(), offsets = row_offsets(row_bytes);
     const uint8_t *next = rows + ROWS * row_bytes;
     struct quarters q = make_quarters(rows, row_bytes);
-    for (int64_t b = 0; b < n / BLOCK; b++, panel += 64 + ROWS * BLOCK, next += ROWS * BLOCK_BYTES) {
+    uint8_t *scales = panel + ggl_panel_scales_at(GGL_PANEL_X8, n);
+    for (int64_t b = 0; b < n / BLOCK; b++, panel += ROWS * BLOCK, scales += 4 * ROWS, next += ROWS * BLOCK_BYTES) {
         __m512i v[4];
         fetch(next);
         load_codes(&q, v);
         transpose(v);
         for (int j = 0; j < 4; j++) {
-            _mm512_storeu_si512(panel + 64 + 64 * j, _mm512_permutexvar_epi8(v[j], table));
-            _mm512_storeu_si512(panel + 64 + 64 * (4 + j), _mm512_permutexvar_epi8(_mm512_srli_epi16(v[j], 4), table));
+            _mm512_storeu_si512(panel + 64 * j, _mm512_permutexvar_epi8(v[j], table));
+            _mm512_storeu_si512(panel + 64 * (4 + j), _mm512_permutexvar_epi8(_mm512_srli_epi16(v[j], 4), table));
         }
-        _mm512_storeu_ps((float *)(void *)panel, half_scales(q.p[0], offsets));
+        _mm512_storeu_ps((float *)(void *)scales, half_scales(q.p[0], offsets));
         next_block(&q);
     }
 }

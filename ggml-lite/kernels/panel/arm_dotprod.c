@@ -44,11 +44,12 @@ GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_
                                int64_t n_blocks, const tile x, const int n, ggl_rows sum[TOKENS])
 {
     const struct ggl_panel_levels levels = ggl_panel_levels_of(f, kind);
-    for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
+    const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
+    for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
         int32x4_t dot[TOKENS][GGL_PANEL_QUADS];
-        multiply(kind, panel + ggl_panel_scale_bytes(kind), levels, x, n, b, dot);
+        multiply(kind, codes, levels, x, n, b, dot);
         for (int q = 0; q < GGL_PANEL_QUADS; q++) {
-            float32x4_t scale = ggl_panel_scales(kind, panel, q);
+            float32x4_t scale = ggl_panel_scales(kind, scales, q);
             for (int t = 0; t < n; t++) sum[t][q] = ggl_panel_add(sum[t][q], dot[t][q], scale, x[t].scales[b]);
         }
     }

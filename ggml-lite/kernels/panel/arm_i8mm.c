@@ -42,12 +42,13 @@ GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_
                                int64_t n_blocks, const tile x, const int n_pairs, ggl_rows sum[TOKENS])
 {
     const struct ggl_panel_levels levels = ggl_panel_levels_of(f, kind);
-    for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
+    const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
+    for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
         for (int half = 0; half < 2; half++) {
             int32x4_t dot[2][PAIRS][2];
-            multiply(kind, panel + ggl_panel_scale_bytes(kind), levels, half, x, n_pairs, b, dot);
+            multiply(kind, codes, levels, half, x, n_pairs, b, dot);
             for (int q = 0; q < 2; q++) {
-                float32x4_t scale = ggl_panel_scales(kind, panel, 2 * half + q);
+                float32x4_t scale = ggl_panel_scales(kind, scales, 2 * half + q);
                 for (int p = 0; p < n_pairs; p++) {
                     float32x4_t *s = &sum[2 * p][2 * half + q], *s1 = &sum[2 * p + 1][2 * half + q];
                     *s = ggl_panel_add(*s, vuzp1q_s32(dot[q][p][0], dot[q][p][1]), scale, x[2 * p].scales[b]);

@@ -52,12 +52,13 @@ GGL_PANEL_INLINE void run_tile(const struct ggl_panel_format *f, const enum ggl_
                                int64_t n_blocks, const tile x, const int n, ggl_rows sum[TOKENS])
 {
     const struct ggl_panel_levels levels = ggl_panel_levels_of(f, kind);
-    for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
+    const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
+    for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
         for (int half = 0; half < 2; half++) {
             int32x4_t dot[TOKENS][2];
-            multiply(kind, panel + ggl_panel_scale_bytes(kind), levels, half, x, n, b, dot);
+            multiply(kind, codes, levels, half, x, n, b, dot);
             for (int q = 0; q < 2; q++) {
-                float32x4_t scale = ggl_panel_scales(kind, panel, 2 * half + q);
+                float32x4_t scale = ggl_panel_scales(kind, scales, 2 * half + q);
                 for (int t = 0; t < n; t++)
                     sum[t][2 * half + q] = ggl_panel_add(sum[t][2 * half + q], dot[t][q], scale, x[t].scales[b]);
             }

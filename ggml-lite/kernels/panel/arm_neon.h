@@ -37,12 +37,12 @@ GGL_PANEL_INLINE int8x16_t ggl_panel_weights(const enum ggl_panel_kind kind, con
 }
 
 /* The scales of rows 4q .. 4q + 3 of a block. */
-GGL_PANEL_INLINE float32x4_t ggl_panel_scales(const enum ggl_panel_kind kind, const uint8_t *block, int q)
+GGL_PANEL_INLINE float32x4_t ggl_panel_scales(const enum ggl_panel_kind kind, const uint8_t *scales, int q)
 {
-    if (kind == GGL_PANEL_X8) return vreinterpretq_f32_u8(vld1q_u8(block + 16 * q));
-    if (kind != GGL_PANEL_I4) return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(block + 8 * q)));
+    if (kind == GGL_PANEL_X8) return vreinterpretq_f32_u8(vld1q_u8(scales + 16 * q));
+    if (kind != GGL_PANEL_I4) return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(scales + 8 * q)));
     uint32_t four; /* E4M3: sign and, moved up by seven bits, the rest are a half */
-    memcpy(&four, block + 4 * q, 4);
+    memcpy(&four, scales + 4 * q, 4);
     int16x4_t e4m3 = vget_low_s16(vmovl_s8(vcreate_s8(four)));
     return vcvt_f32_f16(vreinterpret_f16_s16(vand_s16(vshl_n_s16(e4m3, 7), vdup_n_s16((int16_t)0xbf80))));
 }

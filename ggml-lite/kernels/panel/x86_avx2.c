@@ -42,11 +42,11 @@ static inline __m256i table_weights(const uint8_t *codes, int j, int half, __m25
 }
 
 /* The scales of eight rows of a block. */
-static inline __attribute__((always_inline)) __m256 load_scales(const enum ggl_panel_kind kind, const uint8_t *block, int half)
+static inline __attribute__((always_inline)) __m256 load_scales(const enum ggl_panel_kind kind, const uint8_t *scales, int half)
 {
-    if (kind == GGL_PANEL_X8) return _mm256_loadu_ps((const float *)(const void *)(block + 32 * half));
-    if (kind != GGL_PANEL_I4) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(block + 16 * half)));
-    __m128i e4m3 = _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)(block + 8 * half)));
+    if (kind == GGL_PANEL_X8) return _mm256_loadu_ps((const float *)(const void *)(scales + 32 * half));
+    if (kind != GGL_PANEL_I4) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(scales + 16 * half)));
+    __m128i e4m3 = _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)(scales + 8 * half)));
     return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(e4m3, 7), _mm_set1_epi16((short)0xbf80)));
 }
 
@@ -58,11 +58,12 @@ static inline __attribute__((always_inline)) void any_tokens(const struct ggl_pa
     const __m256i table = !has_table ? _mm256_setzero_si256()
         : _mm256_sub_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)),
                           _mm256_set1_epi8((char)f->bias));
-    for (int64_t b = 0; b < n_blocks; b++) {
-        const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
-        ggl_fetch_block(fetch, panel, ggl_panel_block_bytes(kind));
+    const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
+    for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
+        ggl_fetch_block(fetch, codes, ggl_panel_code_bytes(kind));
+        if (b % (64 / ggl_panel_scale_bytes(kind)) == 0) ggl_fetch_line(fetch, scales);
         for (int half = 0; half < 2; half++) {
-            __m256 scale = load_scales(kind, panel, half);
+            __m256 scale = load_scales(kind, scales, half);
             __m256i dot[TOKENS];
             for (int t = 0; t < n; t++) dot[t] = _mm256_setzero_si256();
             if (kind != GGL_PANEL_X8) {
@@ -91,7 +92,6 @@ static inline __attribute__((always_inline)) void any_tokens(const struct ggl_pa
                 sum[t][half] = _mm256_fmadd_ps(p, scale, sum[t][half]);
             }
         }
-        panel += ggl_panel_block_bytes(kind);
     }
 }
 
@@ -110,10 +110,11 @@ static inline __attribute__((always_inline)) void one_token(const struct ggl_pan
 {
     const __m256i table = _mm256_sub_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)f->table)),
                                           _mm256_set1_epi8((char)f->bias));
-    for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
-        const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
+    const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
+    for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
         __m256i low[2], high[2];
-        ggl_fetch_block(fetch, panel, ggl_panel_block_bytes(kind));
+        ggl_fetch_block(fetch, codes, ggl_panel_code_bytes(kind));
+        if (b % (64 / ggl_panel_scale_bytes(kind)) == 0) ggl_fetch_line(fetch, scales);
         for (int half = 0; half < 2; half++) low[half] = high[half] = _mm256_setzero_si256();
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
@@ -127,7 +128,7 @@ static inline __attribute__((always_inline)) void one_token(const struct ggl_pan
         for (int half = 0; half < 2; half++) {
             __m256 dot = _mm256_cvtepi32_ps(_mm256_add_epi32(low[half], high[half]));
             __m256 p = _mm256_mul_ps(dot, _mm256_set1_ps(x[0].scales[b]));
-            sum[half] = _mm256_fmadd_ps(p, load_scales(kind, panel, half), sum[half]);
+            sum[half] = _mm256_fmadd_ps(p, load_scales(kind, scales, half), sum[half]);
         }
     }
 }
@@ -153,7 +154,7 @@ void ggl_panel_mul_avx2(const struct ggl_panel_format *f, const uint8_t *panel, 
 
 static void mul_fetched(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, ggl_rows *sum)
 {
-    const struct ggl_fetch ahead = {4096, 768};
+    const struct ggl_fetch ahead = {8192, 1536};
     switch (f->kind) {
     case GGL_PANEL_Q8: any_tokens(f, GGL_PANEL_Q8, panel, n_blocks, x, 1, sum, ahead); break;
     case GGL_PANEL_X8: any_tokens(f, GGL_PANEL_X8, panel, n_blocks, x, 1, sum, ahead); break;

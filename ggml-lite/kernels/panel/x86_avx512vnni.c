@@ -20,11 +20,11 @@ static inline __m512i broadcast4(const int8_t *p)
     return _mm512_set1_epi32(v);
 }
 
-static inline __attribute__((always_inline)) __m512 load_scales(const enum ggl_panel_kind kind, const uint8_t *block)
+static inline __attribute__((always_inline)) __m512 load_scales(const enum ggl_panel_kind kind, const uint8_t *scales)
 {
-    if (kind == GGL_PANEL_X8) return _mm512_loadu_ps((const float *)(const void *)block);
-    if (kind != GGL_PANEL_I4) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)block));
-    __m256i e4m3 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)block));
+    if (kind == GGL_PANEL_X8) return _mm512_loadu_ps((const float *)(const void *)scales);
+    if (kind != GGL_PANEL_I4) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)scales));
+    __m256i e4m3 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)scales));
     return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(e4m3, 7), _mm256_set1_epi16((short)0xbf80)));
 }
 
@@ -36,10 +36,11 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
     const __m512i table = has_table
         ? _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)f->table)) : _mm512_setzero_si512();
     const __m512i low = _mm512_set1_epi8(15);
-    for (int64_t b = 0; b < n_blocks; b++) {
-        const uint8_t *codes = panel + ggl_panel_scale_bytes(kind);
-        ggl_fetch_block(fetch, panel, ggl_panel_block_bytes(kind));
-        __m512 scale = load_scales(kind, panel);
+    const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
+    for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
+        ggl_fetch_block(fetch, codes, ggl_panel_code_bytes(kind));
+        if (b % (64 / ggl_panel_scale_bytes(kind)) == 0) ggl_fetch_line(fetch, scales);
+        __m512 scale = load_scales(kind, scales);
         __m512i dot[TOKENS], dot2[TOKENS];
         for (int t = 0; t < n; t++) {
             dot[t] = _mm512_set1_epi32(-f->bias * x[t].sums[b]);
@@ -71,7 +72,6 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
             __m512 p = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), _mm512_set1_ps(x[t].scales[b]));
             sum[t] = _mm512_fmadd_ps(p, scale, sum[t]);
         }
-        panel += ggl_panel_block_bytes(kind);
     }
 }
 
@@ -141,7 +141,8 @@ static inline __attribute__((always_inline)) void run_wide(const struct ggl_pane
     __m512 sum[WIDE_TOKENS][WIDE_PANELS];
     for (int t = 0; t < WIDE_TOKENS; t++)
         for (int p = 0; p < WIDE_PANELS; p++) sum[t][p] = _mm512_maskz_loadu_ps(old, y + t * y_stride + p * GGL_PANEL_ROWS);
-    for (int64_t b = 0; b < n_blocks; b++, panel += ggl_panel_block_bytes(kind)) {
+    const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
+    for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
         __m512i dot[WIDE_TOKENS][WIDE_PANELS];
         __m512 scale[WIDE_PANELS];
         for (int t = 0; t < WIDE_TOKENS; t++)
@@ -149,14 +150,13 @@ static inline __attribute__((always_inline)) void run_wide(const struct ggl_pane
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
             __m512i w[WIDE_PANELS];
-            for (int p = 0; p < WIDE_PANELS; p++)
-                w[p] = load_weights(kind, panel + p * stride + ggl_panel_scale_bytes(kind), j, table);
+            for (int p = 0; p < WIDE_PANELS; p++) w[p] = load_weights(kind, codes + p * stride, j, table);
             for (int t = 0; t < WIDE_TOKENS; t++) {
                 __m512i a = broadcast4(x[t].codes + 32 * b + 4 * j);
                 for (int p = 0; p < WIDE_PANELS; p++) dot[t][p] = _mm512_dpbusd_epi32(dot[t][p], w[p], a);
             }
         }
-        for (int p = 0; p < WIDE_PANELS; p++) scale[p] = load_scales(kind, panel + p * stride);
+        for (int p = 0; p < WIDE_PANELS; p++) scale[p] = load_scales(kind, scales + p * stride);
         for (int t = 0; t < WIDE_TOKENS; t++) {
             __m512 a = _mm512_set1_ps(x[t].scales[b]);
             for (int p = 0; p < WIDE_PANELS; p++)
@@ -216,7 +216,7 @@ void ggl_panel_mul_avx512(const struct ggl_panel_format *f, const uint8_t *panel
 
 static void mul_fetched(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n_blocks, const tile x, __m512 *sum)
 {
-    const struct ggl_fetch ahead = {4096, 768};
+    const struct ggl_fetch ahead = {8192, 1536};
     switch (f->kind) {
     case GGL_PANEL_Q8: run_tile(f, GGL_PANEL_Q8, panel, n_blocks, x, 1, sum, ahead); break;
     case GGL_PANEL_X8: run_tile(f, GGL_PANEL_X8, panel, n_blocks, x, 1, sum, ahead); break;

@@ -26,16 +26,17 @@ void ggl_panel_expand_neon(enum ggl_type type, const uint8_t *rows, int64_t row_
 {
     const int bytes = type == GGL_TYPE_Q8_0 ? 32 : 16;
     const uint8_t flip = type == GGL_TYPE_Q8_0 ? 0x80 : 0;
-    for (int64_t b = 0; b < n / GGL_PANEL_BLOCK; b++, rows += 2 + bytes, panel += 32 + 16 * bytes) {
+    uint8_t *scales = panel + n / GGL_PANEL_BLOCK * 16 * bytes;
+    for (int64_t b = 0; b < n / GGL_PANEL_BLOCK; b++, rows += 2 + bytes, panel += 16 * bytes, scales += 32) {
         for (int q = 0; q < QUADS; q++) {
             const uint8_t *at[4];
             for (int r = 0; r < 4; r++) {
                 int row = 4 * q + r;
                 at[r] = row < n_rows ? rows + row * row_bytes : NULL;
-                if (at[r]) memcpy(panel + 2 * row, at[r], 2);
-                else memset(panel + 2 * row, 0, 2);
+                if (at[r]) memcpy(scales + 2 * row, at[r], 2);
+                else memset(scales + 2 * row, 0, 2);
             }
-            for (int i = 0; i < bytes; i += 16) put_words(at, 2 + i, flip, panel + 32 + 16 * i + 16 * q);
+            for (int i = 0; i < bytes; i += 16) put_words(at, 2 + i, flip, panel + 16 * i + 16 * q);
         }
     }
 }

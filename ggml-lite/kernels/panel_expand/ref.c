@@ -23,11 +23,12 @@ void ggl_panel_expand_ref(enum ggl_type type, const uint8_t *rows, int64_t row_b
 {
     const int bytes = type == GGL_TYPE_Q8_0 ? 32 : 16, flip = type == GGL_TYPE_Q8_0 ? 0x80 : 0;
     if (n_rows < GGL_PANEL_ROWS) memset(panel, 0, (size_t)(n / GGL_PANEL_BLOCK * (32 + 16 * bytes)));
-    for (int64_t b = 0; b < n / GGL_PANEL_BLOCK; b++, panel += 32 + 16 * bytes) {
+    uint8_t *scales = panel + n / GGL_PANEL_BLOCK * 16 * bytes;
+    for (int64_t b = 0; b < n / GGL_PANEL_BLOCK; b++, panel += 16 * bytes, scales += 32) {
         for (int r = 0; r < n_rows; r++) {
             const uint8_t *block = rows + r * row_bytes + b * (2 + bytes);
-            memcpy(panel + 2 * r, block, 2);
-            for (int i = 0; i < bytes; i++) panel[32 + i / 4 * 64 + 4 * r + i % 4] = (uint8_t)(block[2 + i] ^ flip);
+            memcpy(scales + 2 * r, block, 2);
+            for (int i = 0; i < bytes; i++) panel[i / 4 * 64 + 4 * r + i % 4] = (uint8_t)(block[2 + i] ^ flip);
         }
     }
 }
