@@ -39,6 +39,14 @@ def third_mix(progress):
     return kinds
 
 
+def fourth_mix(progress):
+    """A short one: names in calls of tools, and follow-ups."""
+    del progress
+    return [(data.plain, 36, 256), (data.follow_ups, 24, 200), (data.lists, 16, 420), (data.copies, 8, 200), (data.needles, 8, 256),
+            (data.tools, 44, 700), (data.needles, 2, 1100), (data.needles, 0.5, 4096), (data.majorities, 16, 320),
+            (data.majorities, 4, 1100), (data.majorities, 0.7, 4096)]
+
+
 @dataclasses.dataclass
 class Course:
     mix: Callable
@@ -52,4 +60,5 @@ class Course:
 
 
 COURSES = {"first": Course(first_mix, 3e-3, 0.55, 0.3), "second": Course(second_mix, 2e-3, 0, 0, without_csa=0.5),
-           "third": Course(third_mix, 1.5e-3, 0, 0, hidden_from=(data.majorities,))}
+           "third": Course(third_mix, 1.5e-3, 0, 0, hidden_from=(data.majorities,)),
+           "fourth": Course(fourth_mix, 8e-4, 0, 0, hidden_from=(data.majorities,))}

@@ -70,6 +70,10 @@ def majorities(rng, longest):
     return as_messages(skills.majority(rng, False, rng.randrange(90, longest - 120)), rng.choice(SYSTEMS))
 
 
+def follow_ups(rng, longest):
+    return as_messages(skills.follow_up(rng, False), rng.choice(SYSTEMS))
+
+
 def tools(rng, longest):
     return tool_skills.conversation(rng, False)[0]
 

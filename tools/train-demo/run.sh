@@ -1,26 +1,35 @@
 #!/bin/sh
-# The demo model from nothing: vocabulary, two courses of training, checkpoint in the official layout, suite of held-out
-# prompts.  A killed run goes on where it stopped when started again.
+# The demo model from nothing: vocabulary, the courses of training one after the other, checkpoint in the official layout,
+# suite of held-out prompts.  A killed run goes on where it stopped when started again.
 #
-# usage: sh tools/train-demo/run.sh [OUT_DIR] [MINUTES] [MINUTES_OF_THE_SECOND_COURSE]
+# usage: sh tools/train-demo/run.sh [OUT_DIR] [MINUTES_OF_EACH_COURSE...]
 #
 # PYTHON names an interpreter with PyTorch (default: Debian's, package python3-torch); BIN a folder with this
 # project's tools, for the checks at the end (default: build/release/bin, left out if it is not there).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-build/train-demo}
-minutes=${2:-80}
-second=${3:-90}
+[ $# -eq 0 ] || shift
+[ $# -gt 0 ] || set -- 80 90 55 13
+[ $# -eq 4 ] || { echo "run.sh: $# numbers of minutes, expected 4: a course each" >&2; exit 2; }
 python=${PYTHON:-/usr/bin/python3}
 bin=${BIN:-build/release/bin}
 
 mkdir -p "$out"
-"$python" "$here/train.py" "$out/first" --minutes "$minutes" --seed 1
-[ -d "$out/after-first" ] || "$python" "$here/export.py" "$out/first" "$out/after-first"
-"$python" "$here/train.py" "$out/run" --from "$out/after-first" --course second --minutes "$second" --seed 2
-"$python" "$here/export.py" "$out/run" "$out/demo-model"
+seed=1 from=
+for course in first second third fourth; do
+    if [ ! -d "$out/after-$course" ]; then
+        "$python" "$here/train.py" "$out/$course" ${from:+--from "$from"} --course $course --minutes "$1" --seed $seed
+        "$python" "$here/export.py" "$out/$course" "$out/after-$course.part"
+        mv "$out/after-$course.part" "$out/after-$course"
+    fi
+    from=$out/after-$course seed=$((seed + 1))
+    shift
+done
+rm -rf "$out/demo-model"
+cp -R "$from" "$out/demo-model"
 "$python" "$here/data.py" suite "$out/suite.jsonl"
 if [ -x "$bin/gguf-convert" ]; then
-    "$python" "$here/check.py" engine "$bin" "$out/run"
-    "$python" "$here/check.py" encoding "$bin" "$out/run/tokenizer.json"
+    "$python" "$here/check.py" engine "$bin" "$out/$course"
+    "$python" "$here/check.py" encoding "$bin" "$out/$course/tokenizer.json"
 fi
