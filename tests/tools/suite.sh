@@ -1,7 +1,7 @@
 # ggl-eval --suite: accuracy of the demo model, what is printed and written, and how broken suites fail.
 
 # Least percent of right answers of examples/demo-model, of the first PER_SKILL prompts of a skill; `drafts`: of draft
-# tokens accepted.  One prompt a skill less than what was seen, since AMX rounds its own way; of all 60, at most two less.
+# tokens accepted.  At most one prompt a skill less than what was seen, since AMX rounds its own way; of all 60, at most two less.
 # What all 500 give is in examples/demo-model/README.md; needle-4k takes too long here.
 PER_SKILL=3
 bounds="
