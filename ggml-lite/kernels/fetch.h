@@ -30,4 +30,10 @@ static inline __attribute__((always_inline)) void ggl_fetch_block(const struct g
     for (int64_t i = 0; i < lines; i++) ggl_fetch_line(f, p + i * bytes / lines);
 }
 
+/* Step i of a walk in steps of so many bytes, 64 or a part of it: each line once. */
+static inline __attribute__((always_inline)) void ggl_fetch_step(const struct ggl_fetch f, const uint8_t *p, const int64_t bytes, int64_t i)
+{
+    if (i % (64 / bytes) == 0) ggl_fetch_line(f, p);
+}
+
 #endif

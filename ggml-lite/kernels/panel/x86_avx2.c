@@ -61,7 +61,7 @@ static inline __attribute__((always_inline)) void any_tokens(const struct ggl_pa
     const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
     for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
         ggl_fetch_block(fetch, codes, ggl_panel_code_bytes(kind));
-        if (b % (64 / ggl_panel_scale_bytes(kind)) == 0) ggl_fetch_line(fetch, scales);
+        ggl_fetch_step(fetch, scales, ggl_panel_scale_bytes(kind), b);
         for (int half = 0; half < 2; half++) {
             __m256 scale = load_scales(kind, scales, half);
             __m256i dot[TOKENS];
@@ -114,7 +114,7 @@ static inline __attribute__((always_inline)) void one_token(const struct ggl_pan
     for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
         __m256i low[2], high[2];
         ggl_fetch_block(fetch, codes, ggl_panel_code_bytes(kind));
-        if (b % (64 / ggl_panel_scale_bytes(kind)) == 0) ggl_fetch_line(fetch, scales);
+        ggl_fetch_step(fetch, scales, ggl_panel_scale_bytes(kind), b);
         for (int half = 0; half < 2; half++) low[half] = high[half] = _mm256_setzero_si256();
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {

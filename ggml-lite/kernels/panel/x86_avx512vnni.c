@@ -39,7 +39,7 @@ static inline __attribute__((always_inline)) void run_tile(const struct ggl_pane
     const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
     for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
         ggl_fetch_block(fetch, codes, ggl_panel_code_bytes(kind));
-        if (b % (64 / ggl_panel_scale_bytes(kind)) == 0) ggl_fetch_line(fetch, scales);
+        ggl_fetch_step(fetch, scales, ggl_panel_scale_bytes(kind), b);
         __m512 scale = load_scales(kind, scales);
         __m512i dot[TOKENS], dot2[TOKENS];
         for (int t = 0; t < n; t++) {
