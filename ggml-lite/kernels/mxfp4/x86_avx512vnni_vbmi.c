@@ -5,6 +5,7 @@
  * processor fetches ahead by itself (two rows at a time came at half of the memory's speed; a core that is not
  * GGL_ISA_INTEL is slower when told in the program's own words, too).  Sixteen blocks of a row become four vectors of four blocks;
  * the dot-product instruction leaves four sums a block, which are added up to one vector of 16 integers, scaled, and kept.
+ * The 51 or so vector instructions that this takes are close to what a core has time for, so each counts.
  *
  * Blocks have 17 bytes, so four of them end behind a vector.  Lookups in two vectors pick them from five that follow
  * each other; cores that need three operations for one of these (GGL_ISA_INTEL) read where four blocks begin, look up in one
@@ -27,10 +28,10 @@
 enum { ROWS = 4, BLOCK = 32, BLOCK_BYTES = 17, BATCH = 16, MAX_BATCHES = 32 };
 
 /* What 16 blocks of a row are multiplied with: lane q of vector k belongs to block 4k + q.  Sums come out with block
- * 4k + q at 4q + k, the order of correction and scale. */
+ * 4k + q at 4q + k, the order of the scales. */
 struct batch {
     __m512i low[4], high[4]; /* activations for low nibbles (inputs 0..15 of a block) and for high ones */
-    __m512i correction;      /* for the bias of the weights */
+    __m512i start[4];        /* of the sums: what the bias of the weights adds, taken away */
     __m512 scale;
 };
 
@@ -43,16 +44,16 @@ static inline __m512i blocks_by_place(void)
 static void arrange(const int8_t *x, int64_t n, struct batch *batches)
 {
     const float *scales = ggl_act_q8_scales(x, n);
-    const int32_t *sums = ggl_act_q8_sums(x, n);
-    const __m512i by_place = blocks_by_place(), minus_bias = _mm512_set1_epi32(-GGL_MXFP4_BIAS);
-    for (int64_t g = 0; g < n / (BATCH * BLOCK); g++, scales += BATCH, sums += BATCH, x += BATCH * BLOCK) {
+    const __m512i by_place = blocks_by_place(), bias = _mm512_set1_epi8(GGL_MXFP4_BIAS), zero = _mm512_setzero_si512();
+    for (int64_t g = 0; g < n / (BATCH * BLOCK); g++, scales += BATCH, x += BATCH * BLOCK) {
         for (int k = 0; k < 4; k++) { /* lanes of 128 bits are halves of blocks, two blocks a vector */
             __m512i first = _mm512_loadu_si512(x + 4 * k * BLOCK), second = _mm512_loadu_si512(x + (4 * k + 2) * BLOCK);
             batches[g].low[k] = _mm512_shuffle_i64x2(first, second, 0x88);
             batches[g].high[k] = _mm512_shuffle_i64x2(first, second, 0xdd);
+            __m512i more = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, bias, batches[g].low[k]), bias, batches[g].high[k]);
+            batches[g].start[k] = _mm512_sub_epi32(zero, more);
         }
         batches[g].scale = _mm512_permutexvar_ps(by_place, _mm512_loadu_ps(scales));
-        batches[g].correction = _mm512_mullo_epi32(_mm512_permutexvar_epi32(by_place, _mm512_loadu_si512(sums)), minus_bias);
     }
 }
 
@@ -60,7 +61,9 @@ struct lookups {
     __m512i weights;  /* 12 + twice the value of a nibble, four times over: two bits above an index do not matter */
     __m512i codes[4]; /* of blocks 4k .. 4k + 3, in the 128 bytes from 64k */
     __m512i scales;   /* of blocks 4k .. 4k + 3 in the upper bytes of words 4q + k, in the 128 bytes from 0 or 128 */
-    __m512i codes_of_three, scales_of_four; /* the same, in 64 bytes from block 4k on; the fourth's codes are not looked up */
+    /* In 64 bytes from block 4k on: of three blocks the codes, in the last lane the scales, each four times; and from there,
+     * where the scale of block 4k + q stands at 4q + k, to the upper bytes of words 4q + k. */
+    __m512i codes_of_three, scales_of_sixteen;
 };
 
 static inline struct lookups make_lookups(void)
@@ -75,13 +78,12 @@ static inline struct lookups make_lookups(void)
     for (int k = 0; k < 4; k++) t.codes[k] = _mm512_add_epi8(blocks, _mm512_set1_epi8((char)((BLOCK_BYTES * 4 - 64) * k)));
     t.scales = _mm512_slli_epi32(_mm512_and_si512(_mm512_mullo_epi32(blocks_by_place(), _mm512_set1_epi32(BLOCK_BYTES)),
                                                   _mm512_set1_epi32(127)), 24);
-    t.codes_of_three = blocks;
-    t.scales_of_four = _mm512_slli_epi64(_mm512_sub_epi8(blocks, bytes), 56);
-    t.scales_of_four = _mm512_or_si512(t.scales_of_four, _mm512_srli_epi64(t.scales_of_four, 32));
+    t.codes_of_three = _mm512_inserti32x4(blocks, _mm_setr_epi32(0, 0x11111111, 0x22222222, 0x33333333), 3);
+    t.scales_of_sixteen = _mm512_slli_epi32(_mm512_setr_epi32(48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63), 24);
     return t;
 }
 
-/* d[k], lane q: four sums of block 4k + q, each of eight products and so below 2^15 -> one sum a block. */
+/* d[k], lane q: four sums of block 4k + q, each of eight products and so within 16 bits -> one sum a block. */
 static inline __m512i add_up(const __m512i d[4])
 {
     const __m512i ones = _mm512_set1_epi16(1);
@@ -114,15 +116,16 @@ INLINE __m512 load_two(const uint8_t *blocks, const struct lookups *t, __m512i c
 
 INLINE __m512 load_one(const uint8_t *blocks, const struct lookups *t, __m512i codes[4])
 {
-    __m512i e = _mm512_setzero_si512();
+    const __mmask64 three = 0x0000ffffffffffff, every_fourth = 0x1111000000000000; /* of the last lane: places 4q */
+    __m512i v[4];
     for (int k = 0; k < 4; k++, blocks += 4 * BLOCK_BYTES) {
-        __m512i v = _mm512_loadu_si512(blocks);
-        __asm__("" : "+v"(v));
-        e = _mm512_mask_permutexvar_epi8(e, (__mmask64)0x0008000800080008 << 4 * k, t->scales_of_four, v); /* upper bytes of words 4q + k */
-        codes[k] = _mm512_inserti32x4(_mm512_permutexvar_epi8(t->codes_of_three, v),
-                                      _mm_loadu_si128((const __m128i *)(const void *)(blocks + 3 * BLOCK_BYTES + 1)), 3);
+        v[k] = _mm512_loadu_si512(blocks);
+        __asm__("" : "+v"(v[k])); /* the lookup would load it again */
+        v[k] = _mm512_maskz_permutexvar_epi8(three | every_fourth << k, t->codes_of_three, v[k]);
+        codes[k] = _mm512_inserti32x4(v[k], _mm_loadu_si128((const __m128i *)(const void *)(blocks + 3 * BLOCK_BYTES + 1)), 3);
     }
-    return half_scales(e);
+    __m512i e = _mm512_or_si512(_mm512_ternarylogic_epi32(v[0], v[1], v[2], 0xfe), v[3]); /* or of all: only the last lane counts */
+    return half_scales(_mm512_maskz_permutexvar_epi8(0x8888888888888888, t->scales_of_sixteen, e));
 }
 
 /* The scaled products of 16 blocks. */
@@ -132,10 +135,10 @@ INLINE __m512 multiply(const uint8_t *blocks, const struct batch *x, const struc
     ggl_fetch_block(fetch, blocks, BATCH * BLOCK_BYTES);
     __m512 scale = fetch.far ? load_one(blocks, t, codes) : load_two(blocks, t, codes);
     for (int k = 0; k < 4; k++) {
-        d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_permutexvar_epi8(codes[k], t->weights), x->low[k]);
+        d[k] = _mm512_dpbusd_epi32(x->start[k], _mm512_permutexvar_epi8(codes[k], t->weights), x->low[k]);
         d[k] = _mm512_dpbusd_epi32(d[k], _mm512_permutexvar_epi8(_mm512_srli_epi16(codes[k], 4), t->weights), x->high[k]);
     }
-    __m512 dot = _mm512_cvtepi32_ps(_mm512_add_epi32(add_up(d), x->correction));
+    __m512 dot = _mm512_cvtepi32_ps(add_up(d));
     return _mm512_mul_ps(_mm512_mul_ps(dot, x->scale), scale); /* the second is exact, so the sum need not be fused */
 }
 
@@ -150,6 +153,7 @@ static inline void turn(const __m512 products[ROWS], float turned[ROWS * BATCH])
     _mm512_store_ps(turned + 16, _mm512_castpd_ps(_mm512_unpackhi_pd(a, c)));
     _mm512_store_ps(turned + 32, _mm512_castpd_ps(_mm512_unpacklo_pd(b, d)));
     _mm512_store_ps(turned + 48, _mm512_castpd_ps(_mm512_unpackhi_pd(b, d)));
+    __asm__("" : "+m"(*(float (*)[ROWS * BATCH])turned)); /* read from there: taking vectors apart is work for the lookups' port */
 }
 
 static inline __m128 add_four(__m128 sum, const float *turned)
