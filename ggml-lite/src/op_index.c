@@ -92,8 +92,8 @@ static uint64_t carve(const struct ggl_node *node, uint8_t *base, struct select_
     uint64_t at = 0, panels = (uint64_t)n_panels(node), n_dim = (uint64_t)node->p.index.format.n_dim;
     uint64_t p = take(&at, panels * panel_bytes(node)), w = take(&at, panels * LANES * 4);
     uint64_t k = take(&at, KEYS * (uint64_t)ggl_act_q8_bytes((int64_t)n_dim)), y = take(&at, panels * KEYS * LANES * 4);
-    uint64_t o = take(&at, KEYS * 4), bs = take(&at, (uint64_t)node->p.index.top_k * 4);
-    uint64_t be = take(&at, (uint64_t)node->p.index.top_k * 4);
+    uint64_t o = take(&at, KEYS * 4), bs = take(&at, 2 * (uint64_t)node->p.index.top_k * 4);
+    uint64_t be = take(&at, 2 * (uint64_t)node->p.index.top_k * 4);
     uint64_t v = take(&at, panels * LANES * GGL_INDEX_SCAN_DIM), vs = take(&at, panels * LANES * 4), vb = take(&at, panels * LANES * 4);
     uint64_t f = take(&at, node->p.index.format.kind == GGL_ROW_FLOAT ? ((uint64_t)node->p.index.heads + 1) * n_dim * 4 : 0);
     if (s) {
@@ -106,7 +106,7 @@ static uint64_t carve(const struct ggl_node *node, uint8_t *base, struct select_
         s->products = (float *)(void *)(base + y);
         s->scores = (float *)(void *)(base + o);
         s->queries = (float *)(void *)(base + f);
-        s->best = (struct ggl_top_k){(float *)(void *)(base + bs), (int32_t *)(void *)(base + be), 0, node->p.index.top_k};
+        s->best = (struct ggl_top_k){(float *)(void *)(base + bs), (int32_t *)(void *)(base + be), node->p.index.top_k, 0, 0};
     }
     return at;
 }
@@ -207,37 +207,41 @@ static void score_keys(const struct ggl_node *node, const struct ggl_run *run, i
 static void search(const struct ggl_node *node, const struct ggl_run *run, int64_t t, int64_t begin, int64_t end,
                    struct select_scratch *s)
 {
-    s->best.n = 0;
+    ggl_top_k_begin(&s->best);
     for (int64_t i = begin; i < end && !ggl_run_cancelled(run); i += KEYS) {
         int n = (int)(end - i < KEYS ? end - i : KEYS);
         score_keys(node, run, t, i, n, s);
-        for (int j = 0; j < n; j++) { /* entries ascend: once there are enough, only a higher score gets in */
-            if (s->best.n < s->best.cap || s->scores[j] > s->best.score[0])
-                ggl_top_k_push(&s->best, s->scores[j], (int32_t)(i + j));
-        }
+        ggl_top_k_add(&s->best, s->scores, n, (int32_t)i);
     }
+    ggl_top_k_settle(&s->best);
 }
 
 static void write_best(const struct ggl_top_k *best, int32_t *out)
 {
-    struct ggl_top_k sorted = *best;
-    ggl_top_k_sort_entries(&sorted);
-    out[0] = sorted.n;
-    memcpy(out + 1, sorted.entry, (size_t)sorted.n * 4);
+    out[0] = best->n;
+    memcpy(out + 1, best->entry, (size_t)best->n * 4);
 }
 
+/* What thread i found: the best of its share. */
+static struct ggl_top_k found_by(const struct ggl_node *node, const struct ggl_run *run, int i)
+{
+    struct select_scratch s;
+    carve(node, run->scratch + (uint64_t)i * carve(node, NULL, NULL), &s);
+    ggl_top_k_begin(&s.best);
+    memcpy(&s.best.n, s.scores, 4);
+    return s.best;
+}
+
+/* Shares follow each other. */
 static void merge(const struct ggl_node *node, const struct ggl_run *run, int32_t *out)
 {
-    uint64_t each = carve(node, NULL, NULL);
-    struct select_scratch first, s;
-    carve(node, run->scratch, &first);
-    first.best.n = ((const int32_t *)(const void *)first.scores)[0];
+    struct ggl_top_k all = found_by(node, run, 0);
     for (int i = 1; i < run->nth; i++) {
-        carve(node, run->scratch + (uint64_t)i * each, &s);
-        int32_t n = ((const int32_t *)(const void *)s.scores)[0];
-        for (int32_t j = 0; j < n; j++) ggl_top_k_push(&first.best, s.best.score[j], s.best.entry[j]);
+        struct ggl_top_k later = found_by(node, run, i);
+        ggl_top_k_join(&all, &later);
     }
-    write_best(&first.best, out);
+    ggl_top_k_settle(&all);
+    write_best(&all, out);
 }
 
 static int32_t visible(const struct ggl_node *node, const struct ggl_run *run, int64_t t)

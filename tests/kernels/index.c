@@ -256,24 +256,50 @@ static int by_entry(const void *a, const void *b)
     return i < j ? -1 : i > j;
 }
 
+/* A top-k with room for twice as many and no more. */
+struct room {
+    struct ggl_top_k k;
+    float score[2 * MAX_ENTRIES + 1];
+    int32_t entry[2 * MAX_ENTRIES + 1];
+};
+
+static void make_room(struct room *r, int32_t cap)
+{
+    r->k = (struct ggl_top_k){r->score, r->entry, cap, 0, 0};
+    r->score[2 * cap] = 12345;
+    r->entry[2 * cap] = 12345;
+    ggl_top_k_begin(&r->k);
+}
+
+static void check_room(const struct room *r, const int32_t *want, int32_t n)
+{
+    assert_int_equal(r->k.n, n);
+    assert_memory_equal(r->entry, want, (size_t)n * sizeof(*want));
+    for (int32_t i = 0; i < n; i++) assert_true(r->score[i] == (isnan(stream[want[i]]) ? -INFINITY : stream[want[i]]));
+    assert_true(r->score[2 * r->k.cap] == 12345 && r->entry[2 * r->k.cap] == 12345);
+}
+
+/* In pieces, and as two streams of which one goes on where the other ends. */
 static void check_stream(int32_t n, int32_t cap)
 {
-    static int32_t want[MAX_ENTRIES], entry[MAX_ENTRIES + 1];
-    static float score[MAX_ENTRIES + 1];
-    struct ggl_top_k k = {score, entry, 0, cap};
-    score[cap] = 12345;
-    entry[cap] = 12345;
-    for (int32_t i = 0; i < n; i++) {
-        want[i] = i;
-        ggl_top_k_push(&k, stream[i], i);
-    }
-    int32_t kept = n < cap ? n : cap;
+    static int32_t want[MAX_ENTRIES];
+    static struct room all, first, second;
+    const int32_t kept = n < cap ? n : cap, half = n / 3;
+    make_room(&all, cap), make_room(&first, cap), make_room(&second, cap);
+    for (int32_t i = 0; i < n; i++) want[i] = i;
     qsort(want, (size_t)n, sizeof(*want), by_rank);
     qsort(want, (size_t)kept, sizeof(*want), by_entry);
-    ggl_top_k_sort_entries(&k);
-    assert_int_equal(k.n, kept);
-    assert_memory_equal(entry, want, (size_t)kept * sizeof(*want));
-    assert_true(score[cap] == 12345 && entry[cap] == 12345);
+    for (int32_t i = 0, piece; i < n; i += piece) {
+        piece = i % 7 * 10 + 1 < n - i ? i % 7 * 10 + 1 : n - i;
+        ggl_top_k_add(&all.k, stream + i, piece, i);
+    }
+    ggl_top_k_add(&first.k, stream, half, 0);
+    ggl_top_k_add(&second.k, stream + half, n - half, half);
+    ggl_top_k_settle(&second.k);
+    ggl_top_k_join(&first.k, &second.k);
+    ggl_top_k_settle(&all.k), ggl_top_k_settle(&first.k);
+    check_room(&all, want, kept);
+    check_room(&first, want, kept);
 }
 
 static uint64_t random_state = 88172645463325252u;

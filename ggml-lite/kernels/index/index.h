@@ -65,13 +65,17 @@ bool ggl_index_level(const uint8_t *row, int8_t *values, float *scale);
 typedef bool ggl_index_scan_fn(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score);
 
 /* The best `cap` of a stream of (score, entry), entries ascending; a tie goes to the lower entry.  A NaN score
- * counts as the lowest. */
+ * counts as the lowest.  What may be among them is collected until there is no more room; then the best stay, in their
+ * order.  Their worst score is what later ones have to exceed, so that of a long stream few are collected. */
 struct ggl_top_k {
-    float *score;   /* [cap] */
-    int32_t *entry; /* [cap] */
-    int32_t n, cap;
+    float *score;   /* [2 cap] */
+    int32_t *entry; /* [2 cap] */
+    int32_t cap, n;
+    float least;
 };
-void ggl_top_k_push(struct ggl_top_k *k, float score, int32_t entry);
-void ggl_top_k_sort_entries(struct ggl_top_k *k); /* ascending entries; scores are lost */
+void ggl_top_k_begin(struct ggl_top_k *k); /* of an empty stream; cap and the arrays are set */
+void ggl_top_k_add(struct ggl_top_k *k, const float *score, int32_t n, int32_t entry); /* entries entry .. entry + n - 1 */
+void ggl_top_k_join(struct ggl_top_k *k, const struct ggl_top_k *later); /* of a stream that goes on where this one ends */
+void ggl_top_k_settle(struct ggl_top_k *k); /* only the best are left, entries ascending */
 
 #endif

@@ -1,65 +1,83 @@
 #include "kernels/index/index.h"
 
 #include <math.h>
+#include <string.h>
 
-/* A heap with the worst kept entry on top: lowest score, and of equal scores the highest entry. */
-static bool worse(float score_a, int32_t entry_a, float score_b, int32_t entry_b)
+/* Integers in the order of scores. */
+static uint32_t rank(float score)
 {
-    if (score_a != score_b) return !(score_a > score_b);
-    return entry_a > entry_b;
+    uint32_t bits;
+    score += 0.0f; /* one zero */
+    memcpy(&bits, &score, 4);
+    return bits >> 31 ? ~bits : bits | 0x80000000;
 }
 
-static void sift_down(struct ggl_top_k *k, int32_t i, float score, int32_t entry)
+static float score_of(uint32_t rank)
 {
-    for (;;) {
-        int32_t child = 2 * i + 1;
-        if (child >= k->n) break;
-        if (child + 1 < k->n && worse(k->score[child + 1], k->entry[child + 1], k->score[child], k->entry[child])) child++;
-        if (!worse(k->score[child], k->entry[child], score, entry)) break;
-        k->score[i] = k->score[child];
-        k->entry[i] = k->entry[child];
-        i = child;
-    }
-    k->score[i] = score;
-    k->entry[i] = entry;
+    uint32_t bits = rank >> 31 ? rank & 0x7fffffff : ~rank;
+    float score;
+    memcpy(&score, &bits, 4);
+    return score;
 }
 
-void ggl_top_k_push(struct ggl_top_k *k, float score, int32_t entry)
+/* The rank of the last of the best, of more than there may be, byte by byte from the highest; *equal: how many of that
+ * rank are among the best. */
+static uint32_t last_rank(const struct ggl_top_k *k, int32_t *equal)
 {
-    if (score != score) score = -INFINITY;
-    if (k->n == k->cap) {
-        if (k->cap && worse(k->score[0], k->entry[0], score, entry)) sift_down(k, 0, score, entry);
-        return;
+    uint32_t found = 0, known = 0;
+    int32_t wanted = k->cap;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        int32_t count[256] = {0};
+        for (int32_t i = 0; i < k->n; i++) {
+            uint32_t r = rank(k->score[i]);
+            if ((r & known) == found) count[r >> shift & 255]++;
+        }
+        uint32_t byte = 255;
+        while (count[byte] < wanted) wanted -= count[byte--];
+        found |= byte << shift;
+        known |= (uint32_t)255 << shift;
     }
-    int32_t i = k->n++;
-    while (i && worse(score, entry, k->score[(i - 1) / 2], k->entry[(i - 1) / 2])) {
-        k->score[i] = k->score[(i - 1) / 2];
-        k->entry[i] = k->entry[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    k->score[i] = score;
-    k->entry[i] = entry;
+    *equal = wanted;
+    return found;
 }
 
-static void sift_entry(int32_t *e, int32_t i, int32_t n)
+void ggl_top_k_settle(struct ggl_top_k *k)
 {
-    int32_t v = e[i];
-    for (int32_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && e[child + 1] > e[child]) child++;
-        if (e[child] <= v) break;
-        e[i] = e[child];
+    if (k->n <= k->cap) return;
+    int32_t equal, n = 0;
+    uint32_t last = last_rank(k, &equal);
+    for (int32_t i = 0; i < k->n; i++) { /* of equal ones the first, which have the lower entries */
+        uint32_t r = rank(k->score[i]);
+        int32_t same = r == last && equal > 0;
+        k->score[n] = k->score[i];
+        k->entry[n] = k->entry[i];
+        n += r > last || same;
+        equal -= same;
     }
-    e[i] = v;
+    k->n = n;
+    k->least = score_of(last);
 }
 
-void ggl_top_k_sort_entries(struct ggl_top_k *k)
+void ggl_top_k_begin(struct ggl_top_k *k)
 {
-    int32_t *e = k->entry;
-    for (int32_t i = k->n / 2; i-- > 0;) sift_entry(e, i, k->n);
-    for (int32_t n = k->n; n-- > 1;) {
-        int32_t top = e[0];
-        e[0] = e[n];
-        e[n] = top;
-        sift_entry(e, 0, n);
-    }
+    k->n = 0;
+    k->least = -INFINITY;
+}
+
+static inline void add_one(struct ggl_top_k *k, float score, int32_t entry)
+{
+    if (k->n >= k->cap && !(score > k->least)) return; /* once there are enough, an equal one comes too late */
+    k->score[k->n] = score == score ? score : -INFINITY;
+    k->entry[k->n++] = entry;
+    if (k->n == 2 * k->cap) ggl_top_k_settle(k);
+}
+
+void ggl_top_k_add(struct ggl_top_k *k, const float *score, int32_t n, int32_t entry)
+{
+    for (int32_t i = 0; k->cap && i < n; i++) add_one(k, score[i], entry + i);
+}
+
+void ggl_top_k_join(struct ggl_top_k *k, const struct ggl_top_k *later)
+{
+    for (int32_t i = 0; i < later->n; i++) add_one(k, later->score[i], later->entry[i]);
 }
