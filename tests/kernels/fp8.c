@@ -46,6 +46,8 @@ static ggl_fp8_mul_fn *twin_of(ck_kernel *kernel)
     return level_of(kernel) & GGL_ISA_AMX ? ggl_fp8_mul_steps_ref : ggl_fp8_mul_ref;
 }
 
+enum { MOST_ROWS = 96, MOST_INPUTS = 128 * 66 };
+
 struct matrix {
     int64_t n, row_bytes, tiles;
     int rows;
@@ -58,7 +60,7 @@ static struct matrix random_matrix(int64_t length, int most)
     struct matrix m = {.n = (length % 600 + 3) / 4 * 4, .rows = 1 + (int)ck_next(16)};
     if (!m.n) m.n = 4;
     if (ck_next(3) == 0) m.n = 128 * (1 + ck_next(5)); /* whole tiles, as in every published model */
-    if (ck_next(50) == 0) m.n = 128 * (63 + ck_next(4));
+    if (ck_next(50) == 0) m.n = MOST_INPUTS - 128 * ck_next(4);
     if (ck_next(2)) m.rows = 16;
     if (most > 16 && ck_next(3) == 0) m.rows = 1 + (int)ck_next((uint32_t)most);
     m.tiles = (m.n + 127) / 128, m.row_bytes = m.n + ck_next(4);
@@ -86,9 +88,25 @@ static uint8_t *packed(const struct matrix *m, ggl_fp8_pack_fn *pack, int rows)
     return first;
 }
 
+/* A matrix with its scales, and BF16 numbers, once for all products. */
+static const double *decoded_matrix(const struct matrix *m)
+{
+    static double w[MOST_ROWS * MOST_INPUTS];
+    for (int r = 0; r < m->rows; r++)
+        for (int64_t i = 0; i < m->n; i++) w[r * m->n + i] = (double)ggl_e4m3_to_f32(m->codes[r * m->row_bytes + i]) * (double)m->scales[i / 128];
+    return w;
+}
+
+static const double *decoded_bf16(const uint16_t *h, int64_t n)
+{
+    static double x[64 * 1024];
+    for (int64_t i = 0; i < n; i++) x[i] = (double)ggl_bf16_to_f32(h[i]);
+    return x;
+}
+
 static void check_fp8_mul(ck_kernel *kernel, int64_t length)
 {
-    struct matrix m = random_matrix(length, 96);
+    struct matrix m = random_matrix(length, MOST_ROWS);
     int64_t n = m.n, stride = n + ck_next(5), y_stride = (m.rows + 15) / 16 * 16 + (int64_t)ck_next(3);
     int rows = m.rows, tokens = n > 1000 || ck_next(2) ? 1 : 1 + (int)ck_next(19);
     if (n < 1000 && ck_next(16) == 0) tokens = 49 + (int)ck_next(16);
@@ -105,21 +123,21 @@ static void check_fp8_mul(ck_kernel *kernel, int64_t length)
     const float *start = ck_copy(y, y_stride * tokens);
     ((ggl_fp8_mul_fn *)kernel)(panel, n, h, stride, tokens, y, y_stride, rows, more);
     twin_of(kernel)(plain, n, h, stride, tokens, same, y_stride, rows, more);
+    const double *w = decoded_matrix(&m), *a = decoded_bf16(h, stride * (tokens - 1) + n);
     for (int t = 0; t < tokens; t++) {
         for (int r = 0; r < rows; r++) {
             double want = more ? (double)start[t * y_stride + r] : 0, terms = fabs(want);
             for (int64_t i = 0; i < n; i++) {
-                double p = (double)ggl_e4m3_to_f32(m.codes[r * m.row_bytes + i]) * (double)ggl_bf16_to_f32(h[t * stride + i]) *
-                           (double)m.scales[i / 128];
+                double p = w[r * n + i] * a[t * stride + i];
                 want += p;
                 terms += fabs(p);
             }
             /* 64 sums in each half of a tile, the halves, the scale, and a sum a tile; and what is flushed: inputs under a
              * weight of up to 448, the sums, products with a scale (below 1). */
             double flushed = level_of(kernel) & GGL_ISA_AMX ? (double)(n * 449 + 4) * 0x1p-126 : 0;
-            if (!isnan(want)) ck_close("y", t * 96 + r, y[t * y_stride + r], want, (67 + (double)m.tiles) * CK_U * terms + flushed);
+            if (!isnan(want)) ck_close("y", t * MOST_ROWS + r, y[t * y_stride + r], want, (67 + (double)m.tiles) * CK_U * terms + flushed);
             else if (!isnan(y[t * y_stride + r])) ck_fail("row %d has a code that is no number, and is one", r);
-            ck_same("y", t * 96 + r, y[t * y_stride + r], same[t * y_stride + r]);
+            ck_same("y", t * MOST_ROWS + r, y[t * y_stride + r], same[t * y_stride + r]);
         }
         for (int64_t r = rows; r < y_stride; r++)
             if (!isnan(y[t * y_stride + r])) ck_fail("wrote beyond row %d", rows);
