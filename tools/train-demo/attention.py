@@ -204,8 +204,11 @@ class Attention(nn.Module):
             notes.index_losses.append(index_loss(index, seen, mass))
         if notes.damage == "no-csa":
             return torch.zeros_like(seen).expand(far.shape[0], -1, -1)
+        seen = seen.expand(far.shape[0], -1, -1)
+        if notes.blind is not None:
+            seen = seen & (torch.arange(seen.shape[1], device=seen.device) >= notes.blind[:, None]).unsqueeze(-1)
         if notes.all_rows or index.shape[-1] <= self.indexer.top_k:
-            return seen.expand(far.shape[0], -1, -1)
+            return seen
         index = torch.rand_like(index) if notes.damage == "random-index" else index.detach()
         return choose_rows(index, seen, self.indexer.top_k)
 

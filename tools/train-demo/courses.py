@@ -47,6 +47,25 @@ def fourth_mix(progress):
             (data.majorities, 4, 1100), (data.majorities, 0.7, 4096)]
 
 
+def fifth_mix(progress):
+    """All of it once more, and the two steps from the most common color to what is said of it."""
+    kinds = [(data.plain, 30, 256), (data.follow_ups, 6, 200), (data.lists, 14, 420), (data.copies, 4, 200), (data.needles, 8, 256),
+             (data.tools, 18, 700), (data.needles, 2, 1100), (data.needles, 0.5, 4096), (data.majorities, 10, 320),
+             (data.majorities, 3, 1100), (data.majorities, 0.5, 4096), (data.common_needles, 16, 420), (data.common_lists, 16, 420)]
+    if progress >= 0.2:
+        kinds += [(data.common_needles, 6, 1100), (data.common_needles, 0.7, 4096)]
+    return kinds
+
+
+def sixth_mix(progress):
+    """A short one again: names in calls of tools, follow-ups, and what the fifth taught."""
+    del progress
+    return [(data.plain, 36, 256), (data.follow_ups, 24, 200), (data.lists, 14, 420), (data.copies, 8, 200), (data.needles, 6, 256),
+            (data.tools, 46, 700), (data.needles, 1.5, 1100), (data.needles, 0.3, 4096), (data.majorities, 6, 320),
+            (data.majorities, 1.5, 1100), (data.common_needles, 7, 420), (data.common_needles, 2, 1100), (data.common_needles, 0.3, 4096),
+            (data.common_lists, 8, 420)]
+
+
 @dataclasses.dataclass
 class Course:
     mix: Callable
@@ -54,11 +73,13 @@ class Course:
     select_from: float      # share of the course before which attention sees all compressed rows: the indexer watches
     draft_from: float       # the same for teaching the MTP block
     without_csa: float = 0  # share of long texts read without the rows of ratio 4: ratio 128 must carry them, too
-    hidden_from: tuple = () # kinds whose texts are always read so
+    hidden_from: tuple = () # kinds read without them until the answer has named what is most common
 
     LONG = 768
 
 
 COURSES = {"first": Course(first_mix, 3e-3, 0.55, 0.3), "second": Course(second_mix, 2e-3, 0, 0, without_csa=0.5),
            "third": Course(third_mix, 1.5e-3, 0, 0, hidden_from=(data.majorities,)),
-           "fourth": Course(fourth_mix, 8e-4, 0, 0, hidden_from=(data.majorities,))}
+           "fourth": Course(fourth_mix, 8e-4, 0, 0, hidden_from=(data.majorities,)),
+           "fifth": Course(fifth_mix, 1.2e-3, 0, 0, hidden_from=(data.majorities, data.common_needles, data.common_lists)),
+           "sixth": Course(sixth_mix, 9e-4, 0, 0, hidden_from=(data.majorities, data.common_needles, data.common_lists))}

@@ -3,8 +3,10 @@
     /usr/bin/python3 data.py suite OUT.jsonl        500 prompts with expected answers (README.md: the format)
     /usr/bin/python3 data.py vocabulary OUT.json    learn the tokenizer from generated conversations
     /usr/bin/python3 data.py tokens TOKENIZER OUT_DIR [N]    N held-out conversations as ids, a file each
-    /usr/bin/python3 data.py needles SIZE [N]       prompts like the suite's, with a text of about SIZE tokens
+    /usr/bin/python3 data.py needle SIZE [N]        prompts like the suite's, with a text of about SIZE tokens
     /usr/bin/python3 data.py majority SIZE [N]      the same, whose answer no single row of the text holds
+    /usr/bin/python3 data.py common-needle SIZE [N] the same, whose answer takes both: what is most common, and what is said of it
+    /usr/bin/python3 data.py common-recall SIZE [N] the same of a list of SIZE pairs
     /usr/bin/python3 data.py show [N]               print a few
 """
 import json
@@ -13,6 +15,7 @@ import random
 import sys
 
 import chat
+import reading_skills
 import skills
 import tables
 import tokenizer
@@ -49,25 +52,34 @@ def plain(rng, longest):
 def lists(rng, longest):
     sizes = [n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if n * 6 < longest]
     n = rng.choices(sizes, [n ** -0.5 for n in sizes])[0]   # short ones teach what to do
-    turns = skills.recall(rng, False, n, questions=rng.randrange(3, 9))
+    turns = reading_skills.recall(rng, False, n, questions=rng.randrange(3, 9))
     if rng.random() < 0.3:
         turns.insert(rng.randrange(1, len(turns)), skills.single(rng))
     if n <= 24 and rng.random() < 0.3:
-        turns.insert(rng.randrange(1, len(turns)), skills.list_again(rng, turns[0]))
+        turns.insert(rng.randrange(1, len(turns)), reading_skills.list_again(rng, turns[0]))
     return as_messages(turns, rng.choice(SYSTEMS))
 
 
 def copies(rng, longest):
-    return as_messages([skills.copying(rng, False, longest // 3) for _ in range(rng.choice([1, 1, 2]))], rng.choice(SYSTEMS))
+    return as_messages([reading_skills.copying(rng, False, longest // 3) for _ in range(rng.choice([1, 1, 2]))], rng.choice(SYSTEMS))
 
 
 def needles(rng, longest):
     size = rng.randrange(60, max(61, longest - 120))
-    return as_messages(skills.needle(rng, False, size, questions=rng.randrange(1, 4)), rng.choice(SYSTEMS))
+    return as_messages(reading_skills.needle(rng, False, size, questions=rng.randrange(1, 4)), rng.choice(SYSTEMS))
 
 
 def majorities(rng, longest):
-    return as_messages(skills.majority(rng, False, rng.randrange(90, longest - 120)), rng.choice(SYSTEMS))
+    return as_messages(reading_skills.majority(rng, False, rng.randrange(90, longest - 120)), rng.choice(SYSTEMS))
+
+
+def common_needles(rng, longest):
+    return as_messages(reading_skills.common_needle(rng, False, rng.randrange(160, longest - 120)), rng.choice(SYSTEMS))
+
+
+def common_lists(rng, longest):
+    sizes = [n for n in (8, 12, 16, 24, 32, 48, 60) if n * 6 < longest]
+    return as_messages(reading_skills.common_recall(rng, False, rng.choice(sizes)), rng.choice(SYSTEMS))
 
 
 def follow_ups(rng, longest):
@@ -90,6 +102,12 @@ def encode(tok, messages, thinking):
         ids += part
         trained += [written] * len(part)
     return ids, trained
+
+
+def before_the_word(tok, messages, thinking):
+    """Tokens before the word that the last answer's first sentence ends with: before the model says it."""
+    *before, (last, _) = chat.render(messages, thinking)
+    return sum(len(tok.encode(text)) for text, _ in before) + len(tok.encode(last[:last.index(".")].rsplit(" ", 1)[0]))
 
 
 # ---- the tests
@@ -119,9 +137,11 @@ PLAN = [("capital", 60, skills.capital), ("country", 20, skills.country), ("sum"
         ("counting", 15, skills.counting), ("length", 10, skills.length), ("dates", 20, skills.dates),
         ("units", 15, skills.units), ("definition", 15, skills.definition), ("greeting", 5, skills.greeting),
         ("about", 10, skills.about), ("unknown", 10, skills.unknown)]
-LONG = [("recall-16", 20, lambda rng: skills.recall(rng, True, 16)), ("recall-64", 40, lambda rng: skills.recall(rng, True, 64)),
-        ("needle-1k", 30, lambda rng: skills.needle(rng, True, 1000)), ("needle-4k", 20, lambda rng: skills.needle(rng, True, 4000)),
+LONG = [("recall-16", 20, lambda rng: reading_skills.recall(rng, True, 16)), ("recall-64", 40, lambda rng: reading_skills.recall(rng, True, 64)),
+        ("needle-1k", 30, lambda rng: reading_skills.needle(rng, True, 1000)), ("needle-4k", 20, lambda rng: reading_skills.needle(rng, True, 4000)),
         ("follow-up", 10, lambda rng: skills.follow_up(rng, True))]
+READING = {"needle": reading_skills.needle, "majority": reading_skills.majority,
+           "common-needle": reading_skills.common_needle, "common-recall": reading_skills.common_recall}   # by size
 ALWAYS_THINKING = {"sum", "difference"}   # half of the rest; "sum-direct" asks without
 TOOLS = 40
 
@@ -141,7 +161,7 @@ def suite(seed=20260, rng=None):
 def held_out_conversation(rng):
     """Every kind of question, in phrasings and with words that training never sees: 16 turns, a list and its questions."""
     turns = [skill(rng, True) for skill, _ in rng.choices(skills.SINGLE, [w for _, w in skills.SINGLE], k=16)]
-    return as_messages(turns + skills.recall(rng, True, 16, questions=4)), rng.random() < 0.5
+    return as_messages(turns + reading_skills.recall(rng, True, 16, questions=4)), rng.random() < 0.5
 
 
 def write_tokens(tok, directory, n, seed=31):
@@ -174,11 +194,10 @@ def main():
         directory = pathlib.Path(rest[1])
         directory.mkdir(parents=True, exist_ok=True)
         write_tokens(tokenizer.Tokenizer(rest[0]), directory, int(rest[2]) if len(rest) > 2 else 24)
-    elif command in ("needles", "majority"):
+    elif command in READING:
         rng = random.Random(f"{command} {rest[0]}")
-        skill, make = ("needle", skills.needle) if command == "needles" else ("majority", skills.majority)
         for i in range(int(rest[1]) if len(rest) > 1 else 10):
-            it = turns_item(i, f"{skill}-{rest[0]}", make(rng, True, int(rest[0])), i % 2 == 0)
+            it = turns_item(i, f"{command}-{rest[0]}", READING[command](rng, True, int(rest[0])), i % 2 == 0)
             print(json.dumps(it, ensure_ascii=False))
     elif command == "vocabulary":
         with open(rest[0], "w", encoding="utf-8") as f:

@@ -17,6 +17,7 @@ import torch
 import batches
 import data
 import load
+import reading_skills
 import skills
 import tokenizer
 import tool_skills
@@ -31,19 +32,18 @@ def questions(n, seed, long=False):
             yield skill, data.as_messages([make(rng, True)]), skill in data.ALWAYS_THINKING or i % 2 == 0
     for i in range(n):
         yield "sum-direct", data.as_messages([skills.addition(rng, True)]), False
-        yield "recall-16", data.as_messages(skills.recall(rng, True, 16)), i % 2 == 0
-        yield "recall-64", data.as_messages(skills.recall(rng, True, 64)), i % 2 == 0
-        yield "needle-200", data.as_messages(skills.needle(rng, True, 200)), i % 2 == 0
-        yield "majority-200", data.as_messages(skills.majority(rng, True, 200)), i % 2 == 0
+        yield "recall-16", data.as_messages(reading_skills.recall(rng, True, 16)), i % 2 == 0
+        yield "recall-64", data.as_messages(reading_skills.recall(rng, True, 64)), i % 2 == 0
+        for skill, make in data.READING.items():
+            size = 60 if skill == "common-recall" else 200
+            yield f"{skill}-{size}", data.as_messages(make(rng, True, size)), i % 2 == 0
         messages = tool_skills.conversation(rng, True)[0]
         at = next(i for i, m in enumerate(messages) if m["role"] == "assistant")
         yield "tool-call", messages[:at + 1], i % 2 == 0
     for i in range(n if long else 0):
-        yield "needle-1k", data.as_messages(skills.needle(rng, True, 1000)), i % 2 == 0
-        yield "majority-1k", data.as_messages(skills.majority(rng, True, 1000)), i % 2 == 0
-        if i < n // 4:
-            yield "needle-4k", data.as_messages(skills.needle(rng, True, 4000)), i % 2 == 0
-            yield "majority-4k", data.as_messages(skills.majority(rng, True, 4000)), i % 2 == 0
+        for size in (1000, 4000) if i < n // 4 else (1000,):
+            for skill in ("needle", "majority", "common-needle"):
+                yield f"{skill}-{size // 1000}k", data.as_messages(data.READING[skill](rng, True, size)), i % 2 == 0
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def main():
     tok = tokenizer.Tokenizer(args.dir / "tokenizer.json")
     results = take(load.open_model(args.dir), tok, args.questions, long=True, damage=args.damage)
     for skill, share in results.items():
-        print(f"{skill:12} {100 * share:6.1f} %")
+        print(f"{skill:16} {100 * share:6.1f} %")
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ from parts import Norm, Weight, parameter
 class Notes:
     """What a pass tells besides its result, and how it is run."""
 
-    def __init__(self, all_rows=False, damage=None):
+    def __init__(self, all_rows=False, damage=None, blind=None):
         self.index_losses = []
         self.all_rows = all_rows   # no selection: the indexer is still learning
         self.damage = damage       # "random-index": rows are chosen by chance; "no-hca", "no-csa": none of ratio 128, of 4
+        self.blind = blind         # (b,): so many tokens from the first on see no rows of ratio 4
 
 
 class HeadMix(nn.Module):

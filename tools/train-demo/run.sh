@@ -10,14 +10,14 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-build/train-demo}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- 80 90 55 13
-[ $# -eq 4 ] || { echo "run.sh: $# numbers of minutes, expected 4: a course each" >&2; exit 2; }
+[ $# -gt 0 ] || set -- 80 90 55 13 34 10
+[ $# -eq 6 ] || { echo "run.sh: $# numbers of minutes, expected 6: a course each" >&2; exit 2; }
 python=${PYTHON:-/usr/bin/python3}
 bin=${BIN:-build/release/bin}
 
 mkdir -p "$out"
 seed=1 from=
-for course in first second third fourth; do
+for course in first second third fourth fifth sixth; do
     if [ ! -d "$out/after-$course" ]; then
         "$python" "$here/train.py" "$out/$course" ${from:+--from "$from"} --course $course --minutes "$1" --seed $seed
         "$python" "$here/export.py" "$out/$course" "$out/after-$course.part"

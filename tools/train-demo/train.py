@@ -145,8 +145,7 @@ class Worker:
     def step(self):
         args, step, progress = self.args, int(self.clock.state[1]), self.clock.progress()
         self.model.train()
-        group = [(ids.to(args.device), weights.to(args.device), hidden)
-                 for ids, weights, hidden in (self.source.batch(progress) for _ in range(args.batches))]
+        group = [tuple(t.to(args.device) for t in batch) for batch in (self.source.batch(progress) for _ in range(args.batches))]
         rng = random.Random(f"mtp {args.seed} {self.index} {step}")
         result = trainer.backward(self.model, group, self.course, progress, rng)
         self.hand_in()

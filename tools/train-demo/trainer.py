@@ -25,8 +25,8 @@ def backward(model, group, course, progress, rng):
     total = sum(w.sum() for _, w, _ in group).clamp(min=1)
     written = [0.0, 0]
     index_sum, draft = 0.0, [0.0, 0.0]
-    for ids, weights, hidden in group:
-        notes = Notes(all_rows=progress < course.select_from, damage="no-csa" if hidden else None)
+    for ids, weights, blind in group:
+        notes = Notes(all_rows=progress < course.select_from, blind=blind)
         h = model.hidden(ids, notes)
         following, weight = F.pad(ids[:, 1:], (0, 1)).flatten(), F.pad(weights[:, 1:], (0, 1)).flatten()
         loss, each, counts = weighted_loss(model.rows(h), following, weight, model.logits)
