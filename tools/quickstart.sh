@@ -57,7 +57,7 @@ run cmake -S . -B "$build" $generator -DCMAKE_BUILD_TYPE=Release -DGGML_LITE_TES
 run cmake --build "$build" -j "$(nproc 2>/dev/null || echo 2)"
 
 # ---- 3. a model: ten million parameters, trained for this; a conversion changes no number, and --verify shows it
-if [ ! "$build/demo.gguf" -nt examples/demo-model/config.json ]; then
+if [ ! "$build/demo.gguf" -nt examples/demo-model/model-00001-of-00001.safetensors ]; then
     step "Converting the demo model to GGUF"
     run "$build/bin/gguf-convert" examples/demo-model "$build/demo.gguf" --force --verify
 fi

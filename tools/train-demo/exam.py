@@ -3,7 +3,7 @@
 An answer counts if every token of it, reasoning included, is the most likely one behind the tokens before: then, and
 only then, greedy decoding writes exactly this answer.  One pass tells that for many questions at once.
 
-    /usr/bin/python3 exam.py DIR [--questions 40] [--damage random-index|no-hca|no-csa]
+    /usr/bin/python3 exam.py DIR [--questions 40] [--only REGEX] [--damage random-index|no-hca|no-csa]
 
 DIR is a checkpoint, or a run that is still going on.
 """
@@ -11,6 +11,7 @@ import argparse
 import collections
 import pathlib
 import random
+import re
 
 import torch
 
@@ -47,10 +48,12 @@ def questions(n, seed, long=False):
 
 
 @torch.no_grad()
-def take(model, tok, n=16, seed=99, long=False, damage=None):
+def take(model, tok, n=16, seed=99, long=False, damage=None, only=""):
     """-> {skill: share of right answers}."""
     asked = []
     for skill, messages, thinking in questions(n, seed, long):
+        if not re.match(only, skill):
+            continue
         ids, trained = data.encode(tok, messages, thinking)
         asked.append((ids, trained, skill))
     right = collections.defaultdict(list)
@@ -74,10 +77,11 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("dir", type=pathlib.Path)
     p.add_argument("--questions", type=int, default=40, help="of each skill")
+    p.add_argument("--only", metavar="REGEX", default="", help="skills whose names begin so")
     p.add_argument("--damage", choices=["random-index", "no-hca", "no-csa"])
     args = p.parse_args()
     tok = tokenizer.Tokenizer(args.dir / "tokenizer.json")
-    results = take(load.open_model(args.dir), tok, args.questions, long=True, damage=args.damage)
+    results = take(load.open_model(args.dir), tok, args.questions, long=True, damage=args.damage, only=args.only)
     for skill, share in results.items():
         print(f"{skill:16} {100 * share:6.1f} %")
 

@@ -10,7 +10,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-build/train-demo}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- 80 90 55 13 34 10
+[ $# -gt 0 ] || set -- 80 90 55 13 34 17
 [ $# -eq 6 ] || { echo "run.sh: $# numbers of minutes, expected 6: a course each" >&2; exit 2; }
 python=${PYTHON:-/usr/bin/python3}
 bin=${BIN:-build/release/bin}
@@ -27,7 +27,7 @@ for course in first second third fourth fifth sixth; do
     shift
 done
 rm -rf "$out/demo-model"
-cp -R "$from" "$out/demo-model"
+"$python" "$here/average.py" "$from" "$out/after-fourth" "$out/demo-model"
 "$python" "$here/data.py" suite "$out/suite.jsonl"
 if [ -x "$bin/gguf-convert" ]; then
     "$python" "$here/check.py" engine "$bin" "$out/$course"
