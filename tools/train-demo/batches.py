@@ -43,7 +43,7 @@ class Source:
             edge = next(e for e in EDGES if len(ids) <= e)
             same = self.waiting[edge]
             blind = kind in self.course.hidden_from and self.rng.random() >= SEEN_ANYWAY
-            same.append((ids, trained, data.before_the_word(self.tok, messages, thinking) if blind else 0))
+            same.append((ids, trained, data.before_the_word(self.tok, messages, thinking, trained) if blind else 0))
             if len(same) * edge > self.tokens - edge:
                 del self.waiting[edge]
                 blind = torch.tensor([b for _, _, b in same])

@@ -104,10 +104,10 @@ def encode(tok, messages, thinking):
     return ids, trained
 
 
-def before_the_word(tok, messages, thinking):
+def before_the_word(tok, messages, thinking, trained):
     """Tokens before the word that the last answer's first sentence ends with: before the model says it."""
-    *before, (last, _) = chat.render(messages, thinking)
-    return sum(len(tok.encode(text)) for text, _ in before) + len(tok.encode(last[:last.index(".")].rsplit(" ", 1)[0]))
+    last = chat.render(messages, thinking)[-1][0]
+    return len(trained) - trained[::-1].index(False) + len(tok.encode(last[:last.index(".")].rsplit(" ", 1)[0]))
 
 
 # ---- the tests

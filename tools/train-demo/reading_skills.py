@@ -95,6 +95,10 @@ MOST = ["Which color do most flags have?", "What is the color of most flags?", "
         "Find the color of most flags.", "What color do most flags have?", "Which color is the most common?", "Say the color of most flags."]
 
 
+def flag(rng, color):
+    return f"The {rng.choice(tables.PLACES)} has a {color} flag."
+
+
 def majority(rng, held, size):
     """About `size` tokens with flags of four colors all over them, 40 % of one: no sentence tells it, all of them do."""
     lines = [sentence(rng) for _ in range(max(9, size // 10 - 4) * 2 // 3)]
@@ -103,7 +107,7 @@ def majority(rng, held, size):
     most = max(2, round(0.4 * flags))
     for i in range(flags):
         color = colors[0] if i < most else colors[1 + i % 3]
-        lines.insert(rng.randrange(len(lines) + 1), f"The {rng.choice(tables.PLACES)} has a {color} flag.")
+        lines.insert(rng.randrange(len(lines) + 1), flag(rng, color))
     user = f"Read this text. {' '.join(lines)} {pick(rng, MOST, held)}"
     return [Turn("majority", user, f"Most flags are {colors[0]}.", colors[0])]
 
@@ -133,15 +137,15 @@ def common_needle(rng, held, size):
     lines = [sentence(rng) for _ in range(max(8, (size - 80) * 2 // 27))]   # ten tokens each, a flag has seven
     colors, flags = half_of_one(rng, max(6, len(lines) // 2))
     kind, place = rng.choice(KINDS), rng.choice(tables.OBJECTS)
-    value = lambda: rng.choice(tables.THINGS) if rng.random() < 0.5 else str(rng.randrange(10, 100))
-    needles = [f"The {kind} of the {color} {place} is {value()}." for color in colors]
+    values = [rng.choice(tables.THINGS) if rng.random() < 0.5 else str(rng.randrange(10, 100)) for _ in colors]
+    needles = [f"The {kind} of the {color} {place} is {value}." for color, value in zip(colors, values)]
     at = sorted(rng.randrange(len(lines) + 1) for _ in flags)
     for i, color in reversed(list(zip(at, flags))):
-        lines.insert(i, f"The {rng.choice(tables.PLACES)} has a {color} flag.")
+        lines.insert(i, flag(rng, color))
     for line in needles:
         lines.insert(rng.randrange(len(lines) + 1), line)
     user = f"Read this text. {' '.join(lines)} {pick(rng, ASK_COMMON, held).format(kind=kind, place=place)}"
-    return [Turn("common-needle", user, f"Most flags are {colors[0]}. {needles[0]}", needles[0].split(" is ")[1][:-1])]
+    return [Turn("common-needle", user, f"Most flags are {colors[0]}. {needles[0]}", values[0])]
 
 
 RECALL_COMMON = ["What is the value of the most common color?", "Which value has the most common color?", "What has the color that most have?",
@@ -155,8 +159,8 @@ def common_recall(rng, held, n):
     """A list of n things with their colors, half of them one color, and with a value for each color."""
     colors, many = half_of_one(rng, n)
     lines = [f"{thing}: {color}" for thing, color in zip(rng.sample(tables.THINGS, n), many)]
-    values = [f"{color}: {number}" for color, number in zip(colors, rng.sample(range(10, 100), 4))]
-    for value in values:
-        lines.insert(rng.randrange(len(lines) + 1), value)
+    values = rng.sample(range(10, 100), len(colors))
+    for color, value in zip(colors, values):
+        lines.insert(rng.randrange(len(lines) + 1), f"{color}: {value}")
     user = f"{pick(rng, LISTS, held).format(', '.join(lines))} {pick(rng, RECALL_COMMON, held)}"
-    return [Turn("common-recall", user, f"Most are {colors[0]}. {values[0]}", values[0].split(": ")[1])]
+    return [Turn("common-recall", user, f"Most are {colors[0]}. {colors[0]}: {values[0]}", str(values[0]))]

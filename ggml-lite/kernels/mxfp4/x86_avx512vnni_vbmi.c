@@ -5,7 +5,7 @@
  * processor fetches ahead by itself (two rows at a time came at half of the memory's speed; a core that is not
  * GGL_ISA_INTEL is slower when told in the program's own words, too).  Sixteen blocks of a row become four vectors of four blocks;
  * the dot-product instruction leaves four sums a block, which are added up to one vector of 16 integers, scaled, and kept.
- * The 51 or so vector instructions that this takes are close to what a core has time for, so each counts.
+ * The 49 or so vector instructions that this takes are close to what a core has time for, so each counts.
  *
  * Blocks have 17 bytes, so four of them end behind a vector.  Lookups in two vectors pick them from five that follow
  * each other; cores that need three operations for one of these (GGL_ISA_INTEL) read where four blocks begin, look up in one
