@@ -95,7 +95,7 @@ static uint64_t detect(void)
     if (all(state, zmm) && all(seven.b, BIT(16) | BIT(17) | BIT(30) | BIT(31))) isa |= GGL_ISA_AVX512;
     if (all(seven.c, BIT(11))) isa |= GGL_ISA_AVX512VNNI;
     if (all(seven1.a, BIT(5))) isa |= GGL_ISA_AVX512BF16;
-    if (all(seven.c, BIT(1))) isa |= GGL_ISA_AVX512VBMI;
+    if (all(seven.c, BIT(1) | BIT(8))) isa |= GGL_ISA_AVX512VBMI; /* with GFNI, which only Cannon Lake lacks */
     if (all(state, tiles) && all(seven.d, BIT(22) | BIT(24) | BIT(25)) && may_use_tiles()) isa |= GGL_ISA_AMX;
     if (is_intel()) isa |= GGL_ISA_INTEL;
     return isa;

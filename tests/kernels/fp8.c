@@ -70,17 +70,27 @@ static struct matrix random_matrix(int64_t length, int most)
             uint8_t c = (uint8_t)ck_next(256);
             m.codes[r * m.row_bytes + i] = (uint8_t)((c & 127) == 127 ? c - 1 : c);
         }
+    for (int64_t i = 0; i < m.n; i += 32) /* steps without denormals and zeros */
+        for (int64_t j = i; j < m.n && j < i + 32; j++)
+            for (int r = 0; r < m.rows && (i / 32 + m.n) % 3; r++)
+                if (!(m.codes[r * m.row_bytes + j] & 0x78)) m.codes[r * m.row_bytes + j] ^= (uint8_t)(8 << ck_next(4));
     if (ck_next(4) == 0) /* no number: it spoils its row and no other */
         m.codes[ck_next((uint32_t)m.rows) * m.row_bytes + ck_next((uint32_t)m.n)] = ck_next(2) ? 0x7f : 0xff;
     for (int64_t t = 0; t < m.tiles; t++) m.scales[t] = ldexpf(1, (int)ck_next(8) - 10);
     return m;
 }
 
+/* Bytes of a panel up to its last one that means anything. */
+static int64_t meaning(int64_t n)
+{
+    return ggl_fp8_steps_at(n) + (n + 127) / 128;
+}
+
 /* Panels of 16 rows, of which nothing follows the last. */
 static uint8_t *packed(const struct matrix *m, ggl_fp8_pack_fn *pack, int rows)
 {
     int64_t bytes = ggl_fp8_panel_bytes(m->n), panels = (rows + 15) / 16;
-    uint8_t *first = ck_bytes((uint64_t)((panels - 1) * bytes + ggl_fp8_flags_at(m->n) + 4), 0);
+    uint8_t *first = ck_bytes((uint64_t)((panels - 1) * bytes + meaning(m->n)), 0);
     for (int64_t p = 0; p < panels; p++) {
         memcpy(first + p * bytes + m->n * 16, m->scales, (size_t)m->tiles * 4);
         pack(m->codes + 16 * p * m->row_bytes, m->row_bytes, rows - 16 * p < 16 ? (int)(rows - 16 * p) : 16, m->n, first + p * bytes);
@@ -158,6 +168,15 @@ static void check_fp8_pack(ck_kernel *kernel, int64_t length)
         for (int64_t i = 0; i < m.n; i++)
             if ((m.codes[r * m.row_bytes + i] & 127) == 127) want |= 1u << r;
     if (flags != want) ck_fail("flags are %04x, expected %04x", (unsigned)flags, (unsigned)want);
+    for (int64_t i = 0; i < m.n; i += 32) {
+        unsigned odd = m.rows < 16, said = panel[ggl_fp8_steps_at(m.n) + i / 128] >> i % 128 / 32 & 1;
+        for (int r = 0; r < m.rows; r++)
+            for (int64_t j = i; j < m.n && j < i + 32; j++) {
+                uint8_t c = m.codes[r * m.row_bytes + j];
+                odd |= !(c & 0x78) || (c & 127) == 127;
+            }
+        if (said != odd) ck_fail("the step of input %d is said to be %u, expected %u", (int)i, said, odd);
+    }
     memset(one, 0, (size_t)m.n * 2);
     for (int64_t i = (int64_t)ck_next(3); i < m.n; i += 1 + (int64_t)ck_next(5) + m.n / 16) {
         one[i] = 0x3f80;
@@ -208,7 +227,7 @@ static void the_pick_takes_both_of_one_level(void **state)
 
 static uint8_t *copy_of(const uint8_t *panels, int64_t n, int n_rows)
 {
-    size_t bytes = (size_t)((n_rows - 1) / 16 * ggl_fp8_panel_bytes(n) + ggl_fp8_flags_at(n)) + 4;
+    size_t bytes = (size_t)((n_rows - 1) / 16 * ggl_fp8_panel_bytes(n) + meaning(n));
     uint8_t *copy = malloc(bytes);
     memcpy(copy, panels, bytes);
     return copy;
@@ -269,6 +288,13 @@ static void forgets_the_flags(const uint8_t *rows, int64_t row_bytes, int n_rows
     memset(panel + ggl_fp8_flags_at(n), 0, 4);
 }
 
+/* As if denormals could be multiplied as normal numbers are. */
+static void calls_all_normal(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
+{
+    ggl_fp8_pack_ref(rows, row_bytes, n_rows, n, panel);
+    memset(panel + ggl_fp8_steps_at(n), 0, (size_t)(n + 127) / 128);
+}
+
 static void keeps_old_rows(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
 {
     ggl_fp8_pack_ref(rows, row_bytes, n_rows, n, panel);
@@ -301,6 +327,7 @@ static void broken_ones_are_caught(void **state)
     ck_must_fail("one panel", check_fp8_mul, (ck_kernel *)first_panel_for_all);
     ck_must_fail("a new sum", check_fp8_mul, (ck_kernel *)begins_anew);
     ck_must_fail("flags", check_fp8_pack, (ck_kernel *)forgets_the_flags);
+    ck_must_fail("normal", check_fp8_pack, (ck_kernel *)calls_all_normal);
     ck_must_fail("old rows", check_fp8_pack, (ck_kernel *)keeps_old_rows);
     ck_must_fail("inputs", check_fp8_pack, (ck_kernel *)swaps_inputs);
     ck_must_fail("cuts", check_act_bf16, (ck_kernel *)cuts_instead_of_rounding);
@@ -348,7 +375,7 @@ static void bench(void)
     bench_rows = malloc(16 * BENCH_IN);
     bench_panels = aligned_alloc(64, (size_t)(BENCH_PANELS * ggl_fp8_panel_bytes(BENCH_IN)));
     if (bench_rows && bench_panels) {
-        for (int i = 0; i < 16 * BENCH_IN; i++) bench_rows[i] = (uint8_t)(ck_next(256) & 0xfb);
+        for (int i = 0; i < 16 * BENCH_IN; i++) bench_rows[i] = (uint8_t)((ck_next(256) & 0xfb) | 8 << ck_next(4)); /* normal, as nearly all are */
         for (int i = 0; i < BENCH_IN * BENCH_TOKENS; i++) bench_x[i] = (uint16_t)(0x3f00 + ck_next(256));
         for (int64_t p = 0; p < BENCH_PANELS; p++)
             for (int64_t t = 0; t < BENCH_IN / 128; t++)

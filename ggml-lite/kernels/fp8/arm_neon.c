@@ -110,10 +110,9 @@ void ggl_fp8_pack_neon(const uint8_t *rows, int64_t row_bytes, int n_rows, int64
         ggl_fp8_pack_ref(rows, row_bytes, n_rows, n, panel);
         return;
     }
-    uint32_t flags = ggl_fp8_flags(rows, row_bytes, n_rows, n);
     for (int64_t i = 0; i < n; i += 4)
         for (int q = 0; q < QUADS; q++) vst1q_u8(panel + 16 * i + 16 * q, four_rows(rows + 4 * q * row_bytes + i, row_bytes));
-    memcpy(panel + ggl_fp8_flags_at(n), &flags, 4);
+    ggl_fp8_write_flags(rows, row_bytes, n_rows, n, panel);
 }
 
 /* Nearest even by integer arithmetic; a NaN keeps its sign and upper bits and is made quiet. */

@@ -2,7 +2,8 @@
  * FP8 (E4M3) matrices times BF16 activations, in panels of 16 rows.
  *
  * A panel of n inputs (n a multiple of 4) is n / 4 groups of 64 codes, then ceil(n / 128) float scales (one a
- * 128-column tile: all 16 rows lie in the same 128), then 32 bits: bit r says that row r has a code that is no number.
+ * 128-column tile: all 16 rows lie in the same 128), then 32 bits: bit r says that row r has a code that is no number; then
+ * a byte a tile: bit i says that of the inputs 32 i .. 32 i + 31 of it some row has a code that is denormal, zero, or no number.
  *
  * How the codes of a group lie is the level's own affair: what fp8_pack of a level writes, fp8_mul of the same level
  * reads, and the pick always takes both from one (tests/kernels/fp8.c).  The plain form, which NEON and AVX-512 have,
@@ -31,6 +32,7 @@
 
 #define GGL_FP8_ROWS 16
 #define GGL_FP8_TILE 128
+#define GGL_FP8_STEP 32
 
 /* From the beginning of a panel to the bits of its rows. */
 static inline int64_t ggl_fp8_flags_at(int64_t n)
@@ -38,15 +40,21 @@ static inline int64_t ggl_fp8_flags_at(int64_t n)
     return n * GGL_FP8_ROWS + (n + GGL_FP8_TILE - 1) / GGL_FP8_TILE * 4;
 }
 
+/* And to the bytes of its tiles. */
+static inline int64_t ggl_fp8_steps_at(int64_t n)
+{
+    return ggl_fp8_flags_at(n) + 4;
+}
+
 static inline int64_t ggl_fp8_panel_bytes(int64_t n)
 {
-    return (ggl_fp8_flags_at(n) + 4 + 63) & ~(int64_t)63;
+    return (ggl_fp8_steps_at(n) + (n + GGL_FP8_TILE - 1) / GGL_FP8_TILE + 63) & ~(int64_t)63;
 }
 
 /* x -> BF16, nearest even; out may not overlap x. */
 typedef void ggl_act_bf16_fn(const float *x, int64_t n, uint16_t *out);
 
-/* The codes and the bits of n_rows <= 16 rows, row_bytes apart, of n inputs; the rows that are missing are zeros.  The
+/* The codes and all bits of n_rows <= 16 rows, row_bytes apart, of n inputs; the rows that are missing are zeros.  The
  * scales, n * 16 bytes into the panel, are the caller's to write. */
 typedef void ggl_fp8_pack_fn(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel);
 

@@ -13,13 +13,12 @@ void ggl_act_bf16_ref(const float *x, int64_t n, uint16_t *out)
 
 void ggl_fp8_pack_ref(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
 {
-    uint32_t flags = ggl_fp8_flags(rows, row_bytes, n_rows, n);
+    ggl_fp8_write_flags(rows, row_bytes, n_rows, n, panel);
     memset(panel, 0, (size_t)(n * GGL_FP8_ROWS));
     for (int r = 0; r < n_rows; r++, rows += row_bytes) {
         uint8_t *to = panel + r / 4 * 16 + r % 4 * 2;
         for (int64_t i = 0; i < n; i++) to[i / 4 * 64 + i % 4 / 2 * 8 + i % 2] = rows[i];
     }
-    memcpy(panel + ggl_fp8_flags_at(n), &flags, 4);
 }
 
 static float weight(const uint8_t *panel, int64_t i, int row)

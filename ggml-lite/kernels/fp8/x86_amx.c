@@ -21,6 +21,7 @@
 enum { ROWS = GGL_FP8_ROWS, TILE = GGL_FP8_TILE, STEP = GGL_STEP, STRIP = 16 };
 enum { PANELS = 4, PART = 512 };
 enum { WIDE = 1024 }; /* inputs of one token that are widened at a time */
+_Static_assert(STEP == (int)GGL_FP8_STEP, "what packing notes is of steps");
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -51,15 +52,17 @@ static void widen(const uint16_t *x, int n, float *out)
 }
 
 /* Up to a step's inputs: the even ones' sum and the odd ones', of 16 rows. */
-INLINE __m512 run_step(const struct tables *t, const uint8_t *codes, const float *x, const int n)
+INLINE __m512 run_step(const struct tables *t, const uint8_t *codes, const float *x, const int n, const bool normal)
 {
     static const struct ggl_fetch ahead = {6144, 1024};
     const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
     __m512 even = _mm512_setzero_ps(), odd = even;
+    __asm__("" : "+r"(codes)); /* one register for all addresses, those that are fetched, too */
     for (int i = 0; i < n; i += 4, codes += 4 * ROWS) {
         __m512i w[2];
         ggl_fetch_line(ahead, codes);
-        decode(t, codes, w);
+        if (normal) decode_normal(codes, w);
+        else decode(t, codes, w);
         for (int j = 0; j < 2; j++) {
             __m512 first = _mm512_castsi512_ps(_mm512_slli_epi32(w[j], 16));
             __m512 second = _mm512_castsi512_ps(_mm512_and_si512(w[j], upper));
@@ -77,8 +80,12 @@ INLINE __m512 run_one(const struct tables *t, const uint8_t *panel, int64_t n, i
         const int64_t last = tile + TILE < end ? tile + TILE : end;
         __m512 all = _mm512_setzero_ps();
         int64_t i = tile;
-        for (; i + STEP <= last; i += STEP) all = _mm512_add_ps(all, run_step(t, panel + i * ROWS, x + (i - begin), STEP));
-        if (i < last) all = _mm512_add_ps(all, run_step(t, panel + i * ROWS, x + (i - begin), (int)(last - i)));
+        for (; i + STEP <= last; i += STEP) {
+            const uint8_t *codes = panel + i * ROWS;
+            if (is_normal(panel, n, i)) all = _mm512_add_ps(all, run_step(t, codes, x + (i - begin), STEP, true));
+            else all = _mm512_add_ps(all, run_step(t, codes, x + (i - begin), STEP, false));
+        }
+        if (i < last) all = _mm512_add_ps(all, run_step(t, panel + i * ROWS, x + (i - begin), (int)(last - i), false));
         sum = _mm512_add_ps(sum, _mm512_mul_ps(all, _mm512_set1_ps(scale_of(panel, n, tile))));
     }
     return sum;
@@ -91,6 +98,7 @@ static __attribute__((noinline)) void mul_one(const uint8_t *panel, int64_t n, c
     for (int r = 0; r < n_rows; r += ROWS, panel += ggl_fp8_panel_bytes(n)) {
         __mmask16 rows = mask_of(rows_of(n_rows, r));
         __m512 sum = _mm512_maskz_loadu_ps(more ? rows : 0, y + r);
+        fetch_end(panel + ggl_fp8_panel_bytes(n), n);
         for (int64_t i = 0, end; i < n; i = end) {
             end = i + WIDE < n ? i + WIDE : n;
             if (r == 0 || n > WIDE) widen(x + i, (int)(end - i), wide);
@@ -107,7 +115,8 @@ static void decode_panel(const struct tables *t, const uint8_t *panel, int64_t n
 {
     for (int i = 0; i < n; i += 4) {
         __m512i pairs[2];
-        decode(t, panel + (begin + i) * ROWS, pairs);
+        if (is_normal(panel, n_in, begin + i)) decode_normal(panel + (begin + i) * ROWS, pairs);
+        else decode(t, panel + (begin + i) * ROWS, pairs);
         _mm512_store_si512(w->pairs[p][i / 2], pairs[0]);
         _mm512_store_si512(w->pairs[p][i / 2 + 1], pairs[1]);
     }

@@ -48,7 +48,6 @@ static inline void transpose_words(__m256i w[8])
 
 void ggl_fp8_pack_avx2(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
 {
-    uint32_t flags = ggl_fp8_flags(rows, row_bytes, n_rows, n);
     int64_t i = 0;
     for (; n_rows == ROWS && i + 16 <= n; i += 16) {
         __m256i w[8];
@@ -63,7 +62,7 @@ void ggl_fp8_pack_avx2(const uint8_t *rows, int64_t row_bytes, int n_rows, int64
     memset(panel + i * ROWS, 0, (size_t)((n - i) * ROWS));
     for (; i < n; i += 2)
         for (int r = 0; r < n_rows; r++) memcpy(panel + i * ROWS + 2 * r, rows + r * row_bytes + i, 2);
-    memcpy(panel + ggl_fp8_flags_at(n), &flags, 4);
+    ggl_fp8_write_flags(rows, row_bytes, n_rows, n, panel);
 }
 
 /* ---- decoding */

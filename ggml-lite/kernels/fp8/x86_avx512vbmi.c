@@ -14,7 +14,7 @@
 #include "kernels/fp8/x86_vbmi.h"
 #include "kernels/fetch.h"
 
-enum { ROWS = GGL_FP8_ROWS, TILE = GGL_FP8_TILE };
+enum { ROWS = GGL_FP8_ROWS, TILE = GGL_FP8_TILE, STEP = GGL_FP8_STEP };
 enum { FEW = 3, PART = 1024 };                       /* inputs that are widened at a time for FEW tokens */
 enum { TOKENS = 6, PAIR = 2, CHUNK = 48, PANELS = 4 }; /* tokens and panels that are widened and decoded for each other */
 
@@ -57,6 +57,26 @@ INLINE __m512 add_tile(__m512 sum, __m512 s0, __m512 s1, float scale)
 
 /* ---- up to FEW tokens: from codes to sums at once */
 
+/* The two sums of each token, from n inputs on. */
+INLINE void add_inputs(const struct tables *t, const uint8_t *codes, int n, const bool normal, const float *x, const int count,
+                       __m512 s0[FEW], __m512 s1[FEW])
+{
+    __asm__("" : "+r"(codes)); /* one register for all addresses, those that are fetched, too */
+    for (int i = 0; i < n; i += 4, codes += 4 * ROWS) {
+        __m512i w[2];
+        ggl_fetch_line(ahead, codes);
+        if (normal) decode_normal(codes, w);
+        else decode(t, codes, w);
+        for (int k = 0; k < count; k++) {
+            const float *v = x + k * PART + i;
+            s0[k] = _mm512_fmadd_ps(second(w[0]), _mm512_set1_ps(v[1]), s0[k]);
+            s1[k] = _mm512_fmadd_ps(second(w[1]), _mm512_set1_ps(v[3]), s1[k]);
+            s0[k] = _mm512_fmadd_ps(first(w[0]), _mm512_set1_ps(v[0]), s0[k]);
+            s1[k] = _mm512_fmadd_ps(first(w[1]), _mm512_set1_ps(v[2]), s1[k]);
+        }
+    }
+}
+
 /* Inputs [begin, end) of one panel; x [count][PART] are those from `begin` on, a multiple of TILE. */
 INLINE void run_few(const struct tables *t, const uint8_t *panel, int64_t n, int64_t begin, int64_t end, const float *x,
                     const int count, __m512 sum[FEW])
@@ -66,17 +86,11 @@ INLINE void run_few(const struct tables *t, const uint8_t *panel, int64_t n, int
         float scale = scale_of(panel, n, tile);
         const int inputs = (int)(end_of_tile(tile, end) - tile);
         for (int k = 0; k < count; k++) s0[k] = s1[k] = _mm512_setzero_ps();
-        for (int i = 0; i < inputs; i += 4) {
-            __m512i w[2];
-            ggl_fetch_line(ahead, panel + (tile + i) * ROWS);
-            decode(t, panel + (tile + i) * ROWS, w);
-            for (int k = 0; k < count; k++) {
-                const float *v = x + k * PART + i;
-                s0[k] = _mm512_fmadd_ps(second(w[0]), _mm512_set1_ps(v[1]), s0[k]);
-                s1[k] = _mm512_fmadd_ps(second(w[1]), _mm512_set1_ps(v[3]), s1[k]);
-                s0[k] = _mm512_fmadd_ps(first(w[0]), _mm512_set1_ps(v[0]), s0[k]);
-                s1[k] = _mm512_fmadd_ps(first(w[1]), _mm512_set1_ps(v[2]), s1[k]);
-            }
+        for (int i = 0; i < inputs; i += STEP) {
+            const uint8_t *codes = panel + (tile + i) * ROWS;
+            const int some = inputs - i < STEP ? inputs - i : STEP;
+            if (some == STEP && is_normal(panel, n, tile + i)) add_inputs(t, codes, STEP, true, x + i, count, s0, s1);
+            else add_inputs(t, codes, some, false, x + i, count, s0, s1);
         }
         for (int k = 0; k < count; k++) sum[k] = add_tile(sum[k], s0[k], s1[k], scale);
     }
@@ -91,6 +105,7 @@ INLINE void mul_few(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t 
         __mmask16 rows = mask_of(rows_of(n_rows, r));
         __m512 sum[FEW];
         for (int k = 0; k < count; k++) sum[k] = _mm512_maskz_loadu_ps(more ? rows : 0, y + k * y_stride + r);
+        fetch_end(panel + ggl_fp8_panel_bytes(n), n);
         for (int64_t i = 0, end; i < n; i = end) {
             end = i + PART < n ? i + PART : n;
             if (r == 0 || n > PART) widen(x + i, x_stride, (int)(end - i), count, wide, PART);
@@ -102,12 +117,14 @@ INLINE void mul_few(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t 
 
 /* ---- more: tile by tile */
 
-/* n inputs of 16 rows, an input a vector. */
-static void decode_tile(const struct tables *t, const uint8_t *codes, int n, float *w)
+/* n inputs from `begin` on of a panel of n_in, an input a vector. */
+static void decode_tile(const struct tables *t, const uint8_t *panel, int64_t n_in, int64_t begin, int n, float *w)
 {
+    const uint8_t *codes = panel + begin * ROWS;
     for (int i = 0; i < n; i += 4, w += 4 * ROWS) {
         __m512i pairs[2];
-        decode(t, codes + i * ROWS, pairs);
+        if (is_normal(panel, n_in, begin + i)) decode_normal(codes + i * ROWS, pairs);
+        else decode(t, codes + i * ROWS, pairs);
         for (int p = 0; p < 2; p++) {
             _mm512_store_ps(w + 2 * p * ROWS, first(pairs[p]));
             _mm512_store_ps(w + (2 * p + 1) * ROWS, second(pairs[p]));
@@ -162,7 +179,7 @@ static void run_block(const struct tables *t, const uint8_t *panel, int64_t n, c
             float scale[PAIR];
             int pair = n_panels - p < PAIR ? 1 : PAIR;
             for (int i = 0; i < pair; i++) {
-                decode_tile(t, panel + (p + i) * bytes + tile * ROWS, inputs, w + i * TILE * ROWS);
+                decode_tile(t, panel + (p + i) * bytes, n, tile, inputs, w + i * TILE * ROWS);
                 scale[i] = scale_of(panel + (p + i) * bytes, n, tile);
             }
             if (pair == PAIR) run_tokens(w, inputs, wide, PAIR, n_tokens, scale, &sum[0][p]);
