@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { ROWS = 16, CANCEL_ROWS = 64 }; /* rows of BF16 that are multiplied before a cancel is looked for */
+enum { ROWS = 16 };
 
 /* Of many vectors, BLOCK at a time meet a part's weights of TOGETHER panels, so that the vectors' inputs come from the
  * second-level cache.  Sums wait in the scratch, in rows that do not fight for the same lines of the cache. */
@@ -58,12 +58,14 @@ static void multiply_part(const struct ggl_packed *w, const struct ggl_run *run,
 {
     int64_t n = ggl_packed_inputs(w, begin);
     struct ggl_act_q8 q8 = {(const int8_t *)x->data, w->n_in, x->stride, begin, NULL, x->n};
-    if (w->kquant) {
+    const uint16_t *bf16 = (const uint16_t *)(const void *)x->data + begin; /* where it is that */
+    if (w->bf16) {
+        run->k->bf16_mul(panel, 2 * n, rows, n, bf16, x->stride / 2, x->n, y, y_stride);
+    } else if (w->kquant) {
         run->k->kquant_mul(w->kquant, panel, n, &q8, y, y_stride, rows);
     } else if (!w->fp8) {
         run->k->panel_mul(&w->format, panel, n, &q8, y, y_stride, rows);
     } else {
-        const uint16_t *bf16 = (const uint16_t *)(const void *)x->data + begin;
         run->k->fp8_mul(panel, n, bf16, x->stride / 2, x->n, y, y_stride, rows, begin > 0);
     }
 }
@@ -72,14 +74,6 @@ static void multiply_row_scales(const struct ggl_packed *w, int64_t row, int row
 {
     for (int64_t t = 0; t < n_vectors; t++)
         for (int r = 0; r < rows; r++) y[t * w->n_out + r] *= w->row_scales[row + r];
-}
-
-/* Rows [begin, end) of BF16. */
-static void run_rows(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const struct vectors *x, float *y)
-{
-    for (int64_t r = begin; r < end && !ggl_run_cancelled(run); r += CANCEL_ROWS)
-        run->k->bf16_mul(w->rows + r * w->row_bytes, w->row_bytes, end - r < CANCEL_ROWS ? end - r : CANCEL_ROWS, w->n_in,
-                         (const uint16_t *)(const void *)x->data, x->stride / 2, x->n, y + r, w->n_out);
 }
 
 /* Panels [begin, end), of one group. */
@@ -117,15 +111,12 @@ static void run_together(const struct ggl_packed *w, const struct ggl_run *run, 
     }
 }
 
-/* Panels [begin, end), in the order in which they lie; with a tile, if there are many vectors, BLOCK after BLOCK. */
+/* Panels [begin, end), in the order in which they lie; with a tile, if there are many vectors, BLOCK after BLOCK.  BF16's
+ * kernel sees to that itself. */
 static void run_panels(const struct ggl_packed *w, const struct ggl_run *run, int64_t begin, int64_t end, const struct vectors *x,
                        float *tile, float *y)
 {
-    if (w->rows) {
-        run_rows(w, run, begin * ROWS, end * ROWS < w->n_out ? end * ROWS : w->n_out, x, y);
-        return;
-    }
-    if (x->n < MANY) {
+    if (x->n < MANY || w->bf16) {
         for (int64_t i = begin, last; i < end && !ggl_run_cancelled(run); i = last)
             run_group(w, run, i, last = end_of_group(w, i, end), x, y);
         return;
@@ -149,7 +140,7 @@ static float *tile_of(const struct ggl_node *node, const struct ggl_run *run)
 static uint64_t tile_bytes(const struct ggl_node *node, int64_t n_tokens, int nth)
 {
     int64_t n = n_tokens * node->p.linear.repeat;
-    if (n < MANY || node->p.linear.w->rows) return 0;
+    if (n < MANY || node->p.linear.w->bf16) return 0;
     return (uint64_t)((n < BLOCK ? n : BLOCK) * TILE_WIDTH * nth) * sizeof(float);
 }
 
@@ -180,7 +171,7 @@ static struct ggl_node *linear_node(struct ggl_graph *g, const struct ggl_op *op
 {
     if (!x) return NULL;
     if (x->elem != GGL_ELEM_F32 || x->width != w->n_in * parts) return ggl_graph_refuse(g, "linear", w->name);
-    struct ggl_node *r = rounded(g, x, w->n_in, w->fp8 || w->rows);
+    struct ggl_node *r = rounded(g, x, w->n_in, w->fp8 || w->bf16);
     if (!r) return NULL;
     struct ggl_node *node = ggl_node_new(g, op, GGL_ELEM_F32, width, 1, &r);
     if (node) node->p.linear.w = w, node->p.linear.repeat = (int)parts;

@@ -24,14 +24,10 @@ static const uint8_t levels_int4[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 14
 static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
 {
     const struct ggl_panel_format *format = ggl_panel_format(w->type);
-    if (w->type == GGL_TYPE_BF16) {
-        p->rows = ggl_tensor_slice(w, 0);
-        p->row_bytes = (int64_t)w->row_bytes;
-        p->group = 1;
-        return true;
-    }
+    p->bf16 = w->type == GGL_TYPE_BF16;
     p->fp8 = w->type == GGL_TYPE_FP8;
     p->kquant = ggl_kquant_format(w->type);
+    if (p->bf16) return true;
     if (p->fp8) return w->ne[0] % 4 == 0;
     if (p->kquant) return w->ne[0] % GGL_KQUANT_BLOCK == 0;
     if (w->type == GGL_TYPE_INT4) p->format = (struct ggl_panel_format){GGL_PANEL_I4, 127, levels_int4};
@@ -40,9 +36,10 @@ static bool choose(const struct ggl_tensor *w, struct ggl_packed *p)
     return w->ne[0] % BLOCK == 0;
 }
 
-/* Inputs of a part: about 8 KiB of a panel. */
+/* Inputs of a part: about 8 KiB of a panel; of BF16 all. */
 static int64_t inputs_of_part(const struct ggl_packed *p)
 {
+    if (p->bf16) return p->n_in;
     int64_t part = GGL_KQUANT_BLOCK; /* a multiple of every type's block, and of FP8's tile */
     while (ggl_packed_part_bytes(p, 2 * part) <= 10 * 1024) part *= 2;
     return part;
@@ -73,7 +70,8 @@ static const uint8_t *first_code(const struct part *p)
 static void pack_blocks(const struct ggl_kernels *k, const struct ggl_packed *form, const struct part *p, uint8_t *out)
 {
     int64_t row_bytes = (int64_t)p->w->row_bytes;
-    if (form->kquant) k->kquant_expand(form->kquant, first_code(p), row_bytes, p->n_rows, p->n, out);
+    if (form->bf16) memcpy(out, first_code(p), (size_t)(p->n_rows * row_bytes));
+    else if (form->kquant) k->kquant_expand(form->kquant, first_code(p), row_bytes, p->n_rows, p->n, out);
     else k->panel_expand(p->w->type, first_code(p), row_bytes, p->n_rows, p->n, out);
 }
 
@@ -186,18 +184,14 @@ enum ggl_status ggl_pack(const struct ggl_tensor *w, struct ggl_team *team, stru
     struct ggl_packed form = {.n_in = w->ne[0], .n_out = w->ne[1]};
     *out = NULL;
     if (!choose(w, &form)) return GGL_OK;
-    form.n_panels = form.n_groups = (form.n_out + ROWS - 1) / ROWS;
+    form.n_panels = (form.n_out + ROWS - 1) / ROWS;
     memcpy(form.name, w->name, sizeof(form.name));
     struct ggl_packed *p = malloc(sizeof(*p));
-    if (!p || (!form.rows && !lay_out(&form, w, team))) {
+    if (!p || !lay_out(&form, w, team)) {
         free(p);
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "%s: no memory to pack it", w->name);
     }
     *p = form;
-    if (form.rows) {
-        *out = p;
-        return GGL_OK;
-    }
     struct job job = {.p = p, .w = w};
     ggl_kernels_pick(&job.k, ggl_cpu_isa());
     enum ggl_status s = ggl_team_run(team, pack_share, &job, err);

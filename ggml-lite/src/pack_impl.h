@@ -6,8 +6,7 @@
 #include "slices.h"
 
 /*
- * The memory of a packed matrix, BF16 aside, whose rows are as good as panels: each is a long piece of memory, and a
- * vector of its inputs is all that the first-level cache must hold.
+ * The memory of a packed matrix.
  *
  * What a vector's weights are multiplied with must stay in the first-level cache, where the weights of one whole panel
  * would push it out again: from the second level it comes too slowly, and reading falls to 60..80 % of the memory's
@@ -19,13 +18,16 @@
  * Whoever multiplies walks through them in this order, reading memory from end to end, which is why threads take whole
  * groups; a part's sums go on from the one before.  Each part of a panel is a panel of so many inputs in the sense of the
  * kernels.
+ *
+ * BF16 has one part, and panels of 16 rows as they are: each is a long piece of memory, and a vector of its inputs is all
+ * that the first-level cache must hold.  They are copied all the same, since a mapped file comes in small pages, where
+ * a copy has large ones (15 % faster, docs/performance.md) on the node of those who read it.
  */
 struct ggl_packed {
     int64_t n_in, n_out, n_panels, part;
     int64_t group, n_groups; /* panels of a group, of which the last may have fewer */
     uint64_t panel_bytes; /* of all its parts */
-    const uint8_t *rows;                    /* BF16: not packed, but where the weight has them, row_bytes apart; else */
-    int64_t row_bytes;
+    bool bf16;                              /* rows; else */
     bool fp8;                               /* else, where it is not NULL, panels of this format */
     const struct ggl_kquant_format *kquant;
     struct ggl_panel_format format;         /* else of this one */
@@ -46,6 +48,7 @@ static inline int64_t ggl_packed_inputs(const struct ggl_packed *p, int64_t begi
 /* Bytes of 16 rows of n inputs: a part's, or all where n is no larger. */
 static inline uint64_t ggl_packed_part_bytes(const struct ggl_packed *p, int64_t n)
 {
+    if (p->bf16) return (uint64_t)n * 16 * 2;
     if (p->kquant) return (uint64_t)ggl_kquant_panel_bytes(p->kquant, n);
     return (uint64_t)(p->fp8 ? ggl_fp8_panel_bytes(n) : ggl_panel_bytes(p->format.kind, n));
 }

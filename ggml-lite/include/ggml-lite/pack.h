@@ -17,8 +17,7 @@
  * On a machine with several NUMA nodes, each node holds the rows that the team's threads on it read: graphs should run
  * on the same team.
  *
- * Owner: the caller frees it after the last graph that uses it; the weight may go earlier, but not one of BF16, which
- * is read where it is.
+ * Owner: the caller frees it after the last graph that uses it; the weight may go earlier.
  * Thread-safety: constant after ggl_pack.
  */
 #ifndef GGL_PACK_H
