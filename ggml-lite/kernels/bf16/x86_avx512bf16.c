@@ -72,7 +72,7 @@ void ggl_bf16_mul_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n_rows,
 void ggl_bf16_mul_avx512fetch(const uint8_t *rows, int64_t row_bytes, int64_t n_rows, int64_t n, const uint16_t *x, int64_t x_stride,
                               int64_t n_tokens, float *y, int64_t y_stride)
 {
-    const struct ggl_fetch ahead = {4096, 768};
+    const struct ggl_fetch ahead = {12288, 6144};
     if (n_tokens != 1 || n % STEP) {
         walk(rows, row_bytes, n_rows, n, x, x_stride, n_tokens, y, y_stride);
         return;

@@ -54,7 +54,7 @@ static void widen(const uint16_t *x, int n, float *out)
 /* Up to a step's inputs: the even ones' sum and the odd ones', of 16 rows. */
 INLINE __m512 run_step(const struct tables *t, const uint8_t *codes, const float *x, const int n, const bool normal)
 {
-    static const struct ggl_fetch ahead = {6144, 1024};
+    static const struct ggl_fetch ahead = {12288, 6144};
     const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
     __m512 even = _mm512_setzero_ps(), odd = even;
     __asm__("" : "+r"(codes)); /* one register for all addresses, those that are fetched, too */

@@ -20,7 +20,7 @@ enum { TOKENS = 6, PAIR = 2, CHUNK = 48, PANELS = 4 }; /* tokens and panels that
 
 #define INLINE static inline __attribute__((always_inline))
 
-static const struct ggl_fetch ahead = {6144, 1024};
+static const struct ggl_fetch ahead = {12288, 6144};
 
 /* Of sixteen pairs, the first and the second values. */
 INLINE __m512 first(__m512i pairs)

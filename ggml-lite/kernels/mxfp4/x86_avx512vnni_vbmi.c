@@ -218,5 +218,5 @@ void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, in
 
 void ggl_mxfp4_rows_avx512fetch(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-    multiply_all(rows, row_bytes, n, n_rows, x, y, (struct ggl_fetch){6144, 1536});
+    multiply_all(rows, row_bytes, n, n_rows, x, y, (struct ggl_fetch){24576, 4096});
 }

@@ -67,7 +67,7 @@ void ggl_panel_mul_amx(const struct ggl_panel_format *f, const uint8_t *panel, i
                        int64_t y_stride, int n_rows)
 {
     if (x->n_tokens < LEAST) {
-        ggl_panel_mul_avx512fetch(f, panel, n, x, y, y_stride, n_rows);
+        ggl_panel_mul_avx512vbmi(f, panel, n, x, y, y_stride, n_rows);
         return;
     }
     const int64_t stride = ggl_panel_bytes(f->kind, n);
