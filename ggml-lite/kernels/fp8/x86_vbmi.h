@@ -81,7 +81,7 @@ static inline float scale_of(const uint8_t *panel, int64_t n, int64_t i)
 }
 
 /* What follows a panel's codes is needed from its first tile on, before fetching ahead has come there. */
-static inline void fetch_end(const uint8_t *panel, int64_t n)
+static inline __attribute__((always_inline)) void fetch_end(const uint8_t *panel, int64_t n)
 {
     __builtin_prefetch(panel + n * GGL_FP8_ROWS, 0, 3);
 }

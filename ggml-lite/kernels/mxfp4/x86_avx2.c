@@ -6,9 +6,11 @@
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { ROWS = 8, BLOCK = 32, BLOCK_BYTES = 17, LINE = 64 };
+enum { MOST_BLOCKS = 512, NEAR = 256 }; /* of a row; bytes ahead */
 
 static inline __m256i biased_table(void)
 {
@@ -88,7 +90,7 @@ static inline __attribute__((always_inline)) void gather_scales(const struct hal
 
 /* Rows are read side by side, so the processor sees many short streams and guesses badly: fetch the next eight rows,
  * which follow these, while these are multiplied.  Fetching beyond the end of a mapping does nothing. */
-static inline void fetch(const uint8_t *next)
+static inline __attribute__((always_inline)) void fetch(const uint8_t *next) /* see kernels/fetch.h */
 {
     for (int i = 0; i < ROWS * BLOCK_BYTES; i += LINE) _mm_prefetch((const char *)next + i, _MM_HINT_T1);
 }
@@ -100,11 +102,21 @@ static inline __m256i broadcast4(const int8_t *p)
     return _mm256_set1_epi32(v);
 }
 
-static void eight_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x, float *y)
+/* And, where it must be told that, too, of these rows what comes into the first-level cache: a line of two of them for each
+ * block, since a line has nearly four. */
+static inline __attribute__((always_inline)) void fetch_near(const uint8_t *rows, int64_t row_bytes, int64_t b)
 {
-    const __m256i table = biased_table(), ones = _mm256_set1_epi16(1), minus_bias = _mm256_set1_epi32(-GGL_MXFP4_BIAS);
+    const char *p = (const char *)rows + b % 4 * 2 * row_bytes + b * BLOCK_BYTES + NEAR;
+    _mm_prefetch(p, _MM_HINT_T0);
+    _mm_prefetch(p + row_bytes, _MM_HINT_T0);
+}
+
+/* start: of the sums of blocks, what the bias of the weights adds, taken away. */
+static inline __attribute__((always_inline)) void eight_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const int8_t *x,
+                                                             const int32_t *start, float *y, const bool near)
+{
+    const __m256i table = biased_table(), ones = _mm256_set1_epi16(1);
     const float *scales = ggl_act_q8_scales(x, n);
-    const int32_t *sums = ggl_act_q8_sums(x, n);
     const uint8_t *next = rows + ROWS * row_bytes;
     uint8_t e[2][ROWS]; /* exponents of this block and the next one: written ahead, so that loads do not wait */
     __m256 sum = _mm256_setzero_ps();
@@ -114,6 +126,7 @@ static void eight_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const 
     for (int64_t b = 0; b < n_blocks; b++, x += BLOCK, next += ROWS * BLOCK_BYTES) {
         __m256i v[4], low = _mm256_setzero_si256(), high = low; /* 16-bit sums: 4 x 2 x 24 x 127 is 24384 */
         fetch(next);
+        if (near) fetch_near(rows, row_bytes, b);
         if (b + 1 < n_blocks) gather_scales(&h, BLOCK_BYTES, e[(b + 1) & 1]);
         load_codes(&h, v);
         for (int j = 0; j < 4; j++) {
@@ -121,7 +134,7 @@ static void eight_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, const 
             high = _mm256_add_epi16(high, _mm256_maddubs_epi16(high_weights(v[j], table), broadcast4(x + 16 + 4 * j)));
         }
         __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
-        dot = _mm256_add_epi32(dot, _mm256_mullo_epi32(_mm256_set1_epi32(sums[b]), minus_bias));
+        dot = _mm256_add_epi32(dot, _mm256_set1_epi32(start[b]));
         __m256 p = _mm256_mul_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(scales[b]));
         sum = _mm256_fmadd_ps(p, half_scales(e[b & 1]), sum);
         next_block(&h);
@@ -150,9 +163,25 @@ static void expand_eight(const uint8_t *rows, int64_t row_bytes, int64_t n, uint
     }
 }
 
+static inline __attribute__((always_inline)) void all_rows(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x,
+                                                           float *y, const bool near)
+{
+    int32_t start[MOST_BLOCKS];
+    const int32_t *sums = ggl_act_q8_sums(x, n);
+    for (int64_t b = 0; b < n / BLOCK; b++) start[b] = -GGL_MXFP4_BIAS * sums[b];
+    for (int r = 0; r < n_rows; r += ROWS) eight_rows(rows + r * row_bytes, row_bytes, n, x, start, y + r, near);
+}
+
 void ggl_mxfp4_rows_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-    for (int r = 0; r < n_rows; r += ROWS) eight_rows(rows + r * row_bytes, row_bytes, n, x, y + r);
+    if (n > MOST_BLOCKS * BLOCK) ggl_mxfp4_rows_ref(rows, row_bytes, n, n_rows, x, y); /* no published model */
+    else all_rows(rows, row_bytes, n, n_rows, x, y, false);
+}
+
+void ggl_mxfp4_rows_avx2fetch(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
+{
+    if (n > MOST_BLOCKS * BLOCK) ggl_mxfp4_rows_ref(rows, row_bytes, n, n_rows, x, y);
+    else all_rows(rows, row_bytes, n, n_rows, x, y, true);
 }
 
 void ggl_mxfp4_expand_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)

@@ -18,7 +18,7 @@ static inline __m512i biased_table(void)
 
 /* Rows are read side by side, so the processor sees 16 short streams and guesses badly: fetch the next 16 rows, which
  * follow these, while these are unpacked.  Fetching beyond the end of a mapping does nothing. */
-static inline void fetch(const uint8_t *next)
+static inline __attribute__((always_inline)) void fetch(const uint8_t *next)
 {
     for (int i = 0; i < ROWS * BLOCK_BYTES; i += LINE) _mm_prefetch((const char *)next + i, _MM_HINT_T1);
 }
