@@ -5,7 +5,7 @@
  * processor fetches ahead by itself (two rows at a time came at half of the memory's speed; a core that is not
  * GGL_ISA_INTEL is slower when told in the program's own words, too).  Sixteen blocks of a row become four vectors of four blocks;
  * the dot-product instruction leaves four sums a block, which are added up to one vector of 16 integers, scaled, and kept.
- * The 49 or so vector instructions that this takes are close to what a core has time for, so each counts.
+ * The 48 or so vector instructions that this takes are close to what a core has time for, so each counts.
  *
  * Blocks have 17 bytes, so four of them end behind a vector.  Lookups in two vectors pick them from five that follow
  * each other; cores that need three operations for one of these (GGL_ISA_INTEL) read where four blocks begin, look up in one
@@ -83,14 +83,14 @@ static inline struct lookups make_lookups(void)
     return t;
 }
 
-/* d[k], lane q: four sums of block 4k + q, each of eight products and so within 16 bits -> one sum a block. */
+/* d[k], lane q: four sums of block 4k + q, each of eight products -> one sum a block.  Weights are 12 or less here, so that
+ * sixteen products are within 16 bits, too. */
 static inline __m512i add_up(const __m512i d[4])
 {
     const __m512i ones = _mm512_set1_epi16(1);
-    __m512 d01 = _mm512_castsi512_ps(_mm512_madd_epi16(_mm512_packs_epi32(d[0], d[1]), ones));
-    __m512 d23 = _mm512_castsi512_ps(_mm512_madd_epi16(_mm512_packs_epi32(d[2], d[3]), ones));
-    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(d01, d23, 0x88)),
-                            _mm512_castps_si512(_mm512_shuffle_ps(d01, d23, 0xdd)));
+    __m512i d01 = _mm512_madd_epi16(_mm512_packs_epi32(d[0], d[1]), ones);
+    __m512i d23 = _mm512_madd_epi16(_mm512_packs_epi32(d[2], d[3]), ones);
+    return _mm512_madd_epi16(_mm512_packs_epi32(d01, d23), ones);
 }
 
 /* Exponents in upper bytes -> 2^(e - 128), the denormal ones as zero. */
