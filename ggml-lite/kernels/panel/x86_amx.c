@@ -4,16 +4,9 @@
 #include "kernels/kernels.h"
 
 #include "kernels/panel/x86_amx_strips.h"
+#include "kernels/panel/x86_avx512.h"
 
 enum { LEAST = 5 }; /* fewer tokens go to AVX-512 */
-
-AMX_INLINE __m512 load_scales(const enum ggl_panel_kind kind, const uint8_t *scales)
-{
-    if (kind == GGL_PANEL_X8) return _mm512_loadu_ps((const float *)(const void *)scales);
-    if (kind != GGL_PANEL_I4) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)scales));
-    __m256i e4m3 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)scales));
-    return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(e4m3, 7), _mm256_set1_epi16((short)0xbf80)));
-}
 
 /* Blocks of one panel: signed codes, and scales. */
 AMX_INLINE void decode(const struct ggl_panel_format *f, const enum ggl_panel_kind kind, const uint8_t *from, const uint8_t *from_scales, int n_blocks,

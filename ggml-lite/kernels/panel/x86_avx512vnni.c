@@ -5,28 +5,13 @@
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
-#include <string.h>
 
 #include "kernels/fetch.h"
+#include "kernels/panel/x86_avx512.h"
 
 enum { TOKENS = 8, WIDE_PANELS = 4, WIDE_TOKENS = 4 };
 
 typedef struct ggl_act_q8_row tile[TOKENS];
-
-static inline __m512i broadcast4(const int8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm512_set1_epi32(v);
-}
-
-static inline __attribute__((always_inline)) __m512 load_scales(const enum ggl_panel_kind kind, const uint8_t *scales)
-{
-    if (kind == GGL_PANEL_X8) return _mm512_loadu_ps((const float *)(const void *)scales);
-    if (kind != GGL_PANEL_I4) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)scales));
-    __m256i e4m3 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)scales));
-    return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(e4m3, 7), _mm256_set1_epi16((short)0xbf80)));
-}
 
 static inline __attribute__((always_inline)) void run_tile(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
                                                            const uint8_t *panel, int64_t n_blocks, const tile x,

@@ -7,28 +7,13 @@
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
-#include <string.h>
 
 #include "kernels/fetch.h"
+#include "kernels/panel/x86_avx512.h"
 
 enum { MOST_BLOCKS = 256 };
 
 #define INLINE static inline __attribute__((always_inline))
-
-INLINE __m512i broadcast4(const int8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm512_set1_epi32(v);
-}
-
-INLINE __m512 load_scales(const enum ggl_panel_kind kind, const uint8_t *scales)
-{
-    if (kind == GGL_PANEL_X8) return _mm512_loadu_ps((const float *)(const void *)scales);
-    if (kind != GGL_PANEL_I4) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)scales));
-    __m256i e4m3 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)scales));
-    return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(e4m3, 7), _mm256_set1_epi16((short)0xbf80)));
-}
 
 /* One panel; start: what each block's sum starts with. */
 INLINE __m512 run(const enum ggl_panel_kind kind, __m512i table, const uint8_t *panel, int64_t n_blocks, const struct ggl_act_q8_row *x,
