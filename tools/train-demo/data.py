@@ -140,6 +140,8 @@ PLAN = [("capital", 60, skills.capital), ("country", 20, skills.country), ("sum"
 LONG = [("recall-16", 20, lambda rng: reading_skills.recall(rng, True, 16)), ("recall-64", 40, lambda rng: reading_skills.recall(rng, True, 64)),
         ("needle-1k", 30, lambda rng: reading_skills.needle(rng, True, 1000)), ("needle-4k", 20, lambda rng: reading_skills.needle(rng, True, 4000)),
         ("follow-up", 10, lambda rng: skills.follow_up(rng, True))]
+TWO_STEPS = {"recall-64": lambda rng: reading_skills.common_recall(rng, True, 60), "needle-1k": lambda rng: reading_skills.common_needle(rng, True, 1000),
+             "needle-4k": lambda rng: reading_skills.common_needle(rng, True, 4000)}   # half of these skills' prompts: 64 pairs, too
 READING = {"needle": reading_skills.needle, "majority": reading_skills.majority,
            "common-needle": reading_skills.common_needle, "common-recall": reading_skills.common_recall}   # by size
 ALWAYS_THINKING = {"sum", "difference"}   # half of the rest; "sum-direct" asks without
@@ -154,6 +156,10 @@ def suite(seed=20260, rng=None):
         items += [turns_item(i, skill, [make(rng, True)], skill in ALWAYS_THINKING or i % 2 == 0) for i in range(n)]
     for skill, n, make in LONG:
         items += [turns_item(i, skill, make(rng), i % 2 == 0) for i in range(n)]
+        steps = random.Random(f"{skill} {seed}")
+        for i in range(n if skill in TWO_STEPS else 0):
+            if i % 4 >= 2:
+                items[i - n] = turns_item(i, skill, TWO_STEPS[skill](steps), i % 2 == 0)
     items += [tool_item(rng, i, i % 2 == 0) for i in range(TOOLS)]
     return items
 

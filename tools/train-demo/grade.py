@@ -1,15 +1,15 @@
 """The trainer's own accuracy on a suite, and where its greedy answers differ from the runtime's.
 
-    /usr/bin/python3 grade.py DIR SUITE.jsonl ANSWERS.jsonl
+    /usr/bin/python3 grade.py DIR SUITE.jsonl ANSWERS.jsonl [--only REGEX] [--damage random-index|no-hca|no-csa] [--most 256]
 
 DIR is a checkpoint, or a run.  ANSWERS is what `ggl-eval --suite SUITE --answers ANSWERS` wrote.  A pass over a prompt with the runtime's answer behind
 it tells how far the two agree; from there on the model goes on by itself.
 """
+import argparse
 import collections
 import json
 import pathlib
 import re
-import sys
 
 import torch
 
@@ -17,8 +17,6 @@ import chat
 import load
 import tokenizer
 from model import Notes
-
-MOST = 256   # tokens of an answer
 
 
 def completion(answer):
@@ -28,24 +26,24 @@ def completion(answer):
     return think + (answer.get("answer") or "") + calls + chat.EOS
 
 
-def argmaxes(model, ids, start):
+def argmaxes(model, ids, start, damage):
     """The most likely token behind each place from `start` - 1 on."""
-    rows = model.rows(model.hidden(torch.tensor([ids]), Notes()))
+    rows = model.rows(model.hidden(torch.tensor([ids]), Notes(damage=damage)))
     return model.logits(rows[start - 1:]).argmax(-1).tolist()
 
 
 @torch.no_grad()
-def greedy(model, prompt, guess, end):
-    """-> the answer's tokens, and how many passes it took."""
+def greedy(model, prompt, guess, end, most, damage=None):
+    """-> the answer's tokens, at most so many, and how many passes it took."""
     answer, passes = list(guess), 0
     while True:
-        best = argmaxes(model, prompt + answer, len(prompt))
+        best = argmaxes(model, prompt + answer, len(prompt), damage)
         passes += 1
         agree = next((i for i, t in enumerate(answer) if best[i] != t), len(answer))
         if agree == len(answer) and answer and answer[-1] == end:
             return answer, passes
         answer = answer[:agree] + [best[agree]]
-        if answer[-1] == end or len(answer) >= MOST:
+        if answer[-1] == end or len(answer) >= most:
             return answer, passes
 
 
@@ -72,19 +70,25 @@ def is_right(item, text):
 
 
 def main():
-    if len(sys.argv) != 4:
-        sys.exit("usage: grade.py DIR SUITE.jsonl ANSWERS.jsonl")
-    directory, suite, answers = map(pathlib.Path, sys.argv[1:])
-    tok = tokenizer.Tokenizer(directory / "tokenizer.json")
-    model = load.open_model(directory)
-    items = {i["id"]: i for i in map(json.loads, suite.read_text(encoding="utf-8").splitlines())}
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    for name in ("dir", "suite", "answers"):
+        p.add_argument(name, type=pathlib.Path)
+    p.add_argument("--only", metavar="REGEX", default="", help="skills whose names begin so")
+    p.add_argument("--most", type=int, default=256, help="tokens of an answer; one that is cut is wrong")
+    p.add_argument("--damage", choices=["random-index", "no-hca", "no-csa"])
+    args = p.parse_args()
+    tok = tokenizer.Tokenizer(args.dir / "tokenizer.json")
+    model = load.open_model(args.dir)
+    items = {i["id"]: i for i in map(json.loads, args.suite.read_text(encoding="utf-8").splitlines())}
     counts, different = collections.defaultdict(lambda: [0, 0]), []
-    for answer in map(json.loads, answers.read_text(encoding="utf-8").splitlines()):
+    for answer in map(json.loads, args.answers.read_text(encoding="utf-8").splitlines()):
         item = items[answer["id"]]
+        if not re.match(args.only, item["skill"]):
+            continue
         prompt = tok.encode(chat.prompt(item["messages"], item["thinking"]))
         guess = tok.encode(completion(dict(answer, thinking=item["thinking"])))
-        mine, _ = greedy(model, prompt, guess, tok.added[chat.EOS])
-        right = is_right(item, tok.decode(mine))
+        mine, _ = greedy(model, prompt, guess, tok.added[chat.EOS], args.most, args.damage)
+        right = mine[-1] == tok.added[chat.EOS] and is_right(item, tok.decode(mine))
         counts[item["skill"]][0] += 1
         counts[item["skill"]][1] += right
         if mine != guess:

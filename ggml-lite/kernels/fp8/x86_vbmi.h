@@ -57,7 +57,7 @@ static inline __attribute__((always_inline)) void decode(const struct tables *t,
  * code, the next four are its opposite, the last three those of the code. */
 static inline __attribute__((always_inline)) void decode_normal(const uint8_t *group, __m512i w[2])
 {
-    /* result bits 0, 1, .. from the first byte on, each a mask of the code's bits; turned over where they are added */
+    /* Bytes from the upper one on: of which of the code's bits the result's bits 0, 1, .. are the sum. */
     const __m512i to_high = _mm512_set1_epi64(0x1020404040404080), to_low = _mm512_set1_epi64(0x0000000001020408);
     __m512i codes = _mm512_loadu_si512(group);
     __asm__("" : "+v"(codes)); /* loaded once */
