@@ -375,7 +375,7 @@ static void bench(void)
     bench_rows = malloc(16 * BENCH_IN);
     bench_panels = aligned_alloc(64, (size_t)(BENCH_PANELS * ggl_fp8_panel_bytes(BENCH_IN)));
     if (bench_rows && bench_panels) {
-        for (int i = 0; i < 16 * BENCH_IN; i++) bench_rows[i] = (uint8_t)((ck_next(256) & 0xfb) | 8 << ck_next(4)); /* normal, as nearly all are */
+        for (int i = 0; i < 16 * BENCH_IN; i++) bench_rows[i] = (uint8_t)((ck_next(256) & 0xfb) | 8u << ck_next(4)); /* normal, as nearly all are */
         for (int i = 0; i < BENCH_IN * BENCH_TOKENS; i++) bench_x[i] = (uint16_t)(0x3f00 + ck_next(256));
         for (int64_t p = 0; p < BENCH_PANELS; p++)
             for (int64_t t = 0; t < BENCH_IN / 128; t++)
