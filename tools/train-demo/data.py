@@ -155,11 +155,12 @@ def suite(seed=20260, rng=None):
     for skill, n, make in PLAN:
         items += [turns_item(i, skill, [make(rng, True)], skill in ALWAYS_THINKING or i % 2 == 0) for i in range(n)]
     for skill, n, make in LONG:
-        items += [turns_item(i, skill, make(rng), i % 2 == 0) for i in range(n)]
         steps = random.Random(f"{skill} {seed}")
-        for i in range(n if skill in TWO_STEPS else 0):
-            if i % 4 >= 2:
-                items[i - n] = turns_item(i, skill, TWO_STEPS[skill](steps), i % 2 == 0)
+        for i in range(n):
+            turns = make(rng)   # of every prompt, so that those of other skills stay as they are
+            if skill in TWO_STEPS and i % 4 >= 2:
+                turns = TWO_STEPS[skill](steps)
+            items.append(turns_item(i, skill, turns, i % 2 == 0))
     items += [tool_item(rng, i, i % 2 == 0) for i in range(TOOLS)]
     return items
 

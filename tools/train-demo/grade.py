@@ -34,17 +34,16 @@ def argmaxes(model, ids, start, damage):
 
 @torch.no_grad()
 def greedy(model, prompt, guess, end, most, damage=None):
-    """-> the answer's tokens, at most so many, and how many passes it took."""
-    answer, passes = list(guess), 0
+    """-> the answer's tokens, at most so many."""
+    answer = list(guess)
     while True:
         best = argmaxes(model, prompt + answer, len(prompt), damage)
-        passes += 1
         agree = next((i for i, t in enumerate(answer) if best[i] != t), len(answer))
         if agree == len(answer) and answer and answer[-1] == end:
-            return answer, passes
+            return answer
         answer = answer[:agree] + [best[agree]]
         if answer[-1] == end or len(answer) >= most:
-            return answer, passes
+            return answer
 
 
 def parse(text, thinking):
@@ -87,7 +86,7 @@ def main():
             continue
         prompt = tok.encode(chat.prompt(item["messages"], item["thinking"]))
         guess = tok.encode(completion(dict(answer, thinking=item["thinking"])))
-        mine, _ = greedy(model, prompt, guess, tok.added[chat.EOS], args.most, args.damage)
+        mine = greedy(model, prompt, guess, tok.added[chat.EOS], args.most, args.damage)
         right = mine[-1] == tok.added[chat.EOS] and is_right(item, tok.decode(mine))
         counts[item["skill"]][0] += 1
         counts[item["skill"]][1] += right

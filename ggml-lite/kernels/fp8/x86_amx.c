@@ -61,8 +61,7 @@ INLINE __m512 run_step(const struct tables *t, const uint8_t *codes, const float
     for (int i = 0; i < n; i += 4, codes += 4 * ROWS) {
         __m512i w[2];
         ggl_fetch_line(ahead, codes);
-        if (normal) decode_normal(codes, w);
-        else decode(t, codes, w);
+        decode_group(t, codes, normal, w);
         for (int j = 0; j < 2; j++) {
             __m512 first = _mm512_castsi512_ps(_mm512_slli_epi32(w[j], 16));
             __m512 second = _mm512_castsi512_ps(_mm512_and_si512(w[j], upper));
@@ -115,8 +114,7 @@ static void decode_panel(const struct tables *t, const uint8_t *panel, int64_t n
 {
     for (int i = 0; i < n; i += 4) {
         __m512i pairs[2];
-        if (is_normal(panel, n_in, begin + i)) decode_normal(panel + (begin + i) * ROWS, pairs);
-        else decode(t, panel + (begin + i) * ROWS, pairs);
+        decode_group(t, panel + (begin + i) * ROWS, is_normal(panel, n_in, begin + i), pairs);
         _mm512_store_si512(w->pairs[p][i / 2], pairs[0]);
         _mm512_store_si512(w->pairs[p][i / 2 + 1], pairs[1]);
     }

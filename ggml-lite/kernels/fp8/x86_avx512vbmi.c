@@ -65,8 +65,7 @@ INLINE void add_inputs(const struct tables *t, const uint8_t *codes, int n, cons
     for (int i = 0; i < n; i += 4, codes += 4 * ROWS) {
         __m512i w[2];
         ggl_fetch_line(ahead, codes);
-        if (normal) decode_normal(codes, w);
-        else decode(t, codes, w);
+        decode_group(t, codes, normal, w);
         for (int k = 0; k < count; k++) {
             const float *v = x + k * PART + i;
             s0[k] = _mm512_fmadd_ps(second(w[0]), _mm512_set1_ps(v[1]), s0[k]);
@@ -123,8 +122,7 @@ static void decode_tile(const struct tables *t, const uint8_t *panel, int64_t n_
     const uint8_t *codes = panel + begin * ROWS;
     for (int i = 0; i < n; i += 4, w += 4 * ROWS) {
         __m512i pairs[2];
-        if (is_normal(panel, n_in, begin + i)) decode_normal(codes + i * ROWS, pairs);
-        else decode(t, codes + i * ROWS, pairs);
+        decode_group(t, codes + i * ROWS, is_normal(panel, n_in, begin + i), pairs);
         for (int p = 0; p < 2; p++) {
             _mm512_store_ps(w + 2 * p * ROWS, first(pairs[p]));
             _mm512_store_ps(w + (2 * p + 1) * ROWS, second(pairs[p]));

@@ -66,6 +66,13 @@ static inline __attribute__((always_inline)) void decode_normal(const uint8_t *g
     w[1] = _mm512_unpackhi_epi8(low, high);
 }
 
+/* Either. */
+static inline __attribute__((always_inline)) void decode_group(const struct tables *t, const uint8_t *group, const bool normal, __m512i w[2])
+{
+    if (normal) decode_normal(group, w);
+    else decode(t, group, w);
+}
+
 /* Whether decode_normal() decodes the step that begins with input i, a multiple of GGL_FP8_STEP. */
 static inline bool is_normal(const uint8_t *panel, int64_t n, int64_t i)
 {
