@@ -2,14 +2,14 @@
  * AVX-512 with VNNI and VBMI: one token.
  *
  * Rows are read one after the other, as they lie in memory, and with as few loads as there are lines: that is what the
- * processor fetches ahead by itself (two rows at a time came at half of the memory's speed; a core that is not
- * GGL_ISA_INTEL is slower when told in the program's own words, too).  Sixteen blocks of a row become four vectors of four blocks;
- * the dot-product instruction leaves four sums a block, which are added up to one vector of 16 integers, scaled, and kept.
- * The 48 or so vector instructions that this takes are close to what a core has time for, so each counts.
+ * processor fetches ahead by itself (two rows at a time came at half of the memory's speed; such a core is slower when told
+ * in the program's own words, too; for others there is x86_avx512vnni_vbmi_intel.c).  Sixteen blocks of a row become four
+ * vectors of four blocks; the dot-product instruction leaves four sums a block, which are added up to one vector of
+ * 16 integers, scaled, and kept.  The 48 or so vector instructions that this takes are close to what a core has time for,
+ * so each counts.
  *
  * Blocks have 17 bytes, so four of them end behind a vector.  Lookups in two vectors pick them from five that follow
- * each other; cores that need three operations for one of these (GGL_ISA_INTEL) read where four blocks begin, look up in one
- * vector, and read the last block's codes once more.
+ * each other.
  *
  * The products of four rows are summed block by block, with a row a lane, which is the order that every level
  * has, while the next four rows are multiplied: that hides the long chain of sums, and no more is kept than leaves the
@@ -21,7 +21,6 @@
 #include <string.h>
 
 #include "kernels/math/x86_avx512.h"
-#include "kernels/fetch.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -61,9 +60,6 @@ struct lookups {
     __m512i weights;  /* 12 + twice the value of a nibble, four times over: two bits above an index do not matter */
     __m512i codes[4]; /* of blocks 4k .. 4k + 3, in the 128 bytes from 64k */
     __m512i scales;   /* of blocks 4k .. 4k + 3 in the upper bytes of words 4q + k, in the 128 bytes from 0 or 128 */
-    /* In 64 bytes from block 4k on: of three blocks the codes, in the last lane the scales, each four times; and from there,
-     * where the scale of block 4k + q stands at 4q + k, to the upper bytes of words 4q + k. */
-    __m512i codes_of_three, scales_of_sixteen;
 };
 
 static inline struct lookups make_lookups(void)
@@ -78,8 +74,6 @@ static inline struct lookups make_lookups(void)
     for (int k = 0; k < 4; k++) t.codes[k] = _mm512_add_epi8(blocks, _mm512_set1_epi8((char)((BLOCK_BYTES * 4 - 64) * k)));
     t.scales = _mm512_slli_epi32(_mm512_and_si512(_mm512_mullo_epi32(blocks_by_place(), _mm512_set1_epi32(BLOCK_BYTES)),
                                                   _mm512_set1_epi32(127)), 24);
-    t.codes_of_three = _mm512_inserti32x4(blocks, _mm_setr_epi32(0, 0x11111111, 0x22222222, 0x33333333), 3);
-    t.scales_of_sixteen = _mm512_slli_epi32(_mm512_setr_epi32(48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63), 24);
     return t;
 }
 
@@ -100,7 +94,7 @@ static inline __m512 half_scales(__m512i e)
 }
 
 /* Sixteen blocks: codes[k] of blocks 4k .. 4k + 3. */
-INLINE __m512 load_two(const uint8_t *blocks, const struct lookups *t, __m512i codes[4])
+INLINE __m512 load(const uint8_t *blocks, const struct lookups *t, __m512i codes[4])
 {
     const __mmask64 first8 = 0x0088008800880088, last8 = 0x8800880088008800; /* upper bytes of words 4q + k: k < 2, k >= 2 */
     __m512i v[5];
@@ -114,26 +108,11 @@ INLINE __m512 load_two(const uint8_t *blocks, const struct lookups *t, __m512i c
                                        _mm512_maskz_permutex2var_epi8(last8, v[2], t->scales, v[3])));
 }
 
-INLINE __m512 load_one(const uint8_t *blocks, const struct lookups *t, __m512i codes[4])
-{
-    const __mmask64 three = 0x0000ffffffffffff, every_fourth = 0x1111000000000000; /* of the last lane: places 4q */
-    __m512i v[4];
-    for (int k = 0; k < 4; k++, blocks += 4 * BLOCK_BYTES) {
-        v[k] = _mm512_loadu_si512(blocks);
-        __asm__("" : "+v"(v[k])); /* the lookup would load it again */
-        v[k] = _mm512_maskz_permutexvar_epi8(three | every_fourth << k, t->codes_of_three, v[k]);
-        codes[k] = _mm512_inserti32x4(v[k], _mm_loadu_si128((const __m128i *)(const void *)(blocks + 3 * BLOCK_BYTES + 1)), 3);
-    }
-    __m512i e = _mm512_or_si512(_mm512_ternarylogic_epi32(v[0], v[1], v[2], 0xfe), v[3]); /* or of all: only the last lane counts */
-    return half_scales(_mm512_maskz_permutexvar_epi8(0x8888888888888888, t->scales_of_sixteen, e));
-}
-
 /* The scaled products of 16 blocks. */
-INLINE __m512 multiply(const uint8_t *blocks, const struct batch *x, const struct lookups *t, const struct ggl_fetch fetch)
+INLINE __m512 multiply(const uint8_t *blocks, const struct batch *x, const struct lookups *t)
 {
     __m512i codes[4], d[4];
-    ggl_fetch_block(fetch, blocks, BATCH * BLOCK_BYTES);
-    __m512 scale = fetch.far ? load_one(blocks, t, codes) : load_two(blocks, t, codes);
+    __m512 scale = load(blocks, t, codes);
     for (int k = 0; k < 4; k++) {
         d[k] = _mm512_dpbusd_epi32(x->start[k], _mm512_permutexvar_epi8(codes[k], t->weights), x->low[k]);
         d[k] = _mm512_dpbusd_epi32(d[k], _mm512_permutexvar_epi8(_mm512_srli_epi16(codes[k], 4), t->weights), x->high[k]);
@@ -165,7 +144,7 @@ static inline __m128 add_four(__m128 sum, const float *turned)
 /* The products of four rows -> mine; returns the sums of the four before, whose products are `last`: each has n_batches
  * times four vectors to go through, so there is one of these for one of those. */
 INLINE __m128 multiply_rows(const uint8_t *rows, int64_t row_bytes, int64_t n_batches, const struct batch *x, const struct lookups *t,
-                            __m512 mine[][ROWS], const __m512 last[][ROWS], const struct ggl_fetch fetch)
+                            __m512 mine[][ROWS], const __m512 last[][ROWS])
 {
     _Alignas(64) float turned[ROWS * BATCH];
     __m128 sum = _mm_setzero_ps();
@@ -174,7 +153,7 @@ INLINE __m128 multiply_rows(const uint8_t *rows, int64_t row_bytes, int64_t n_ba
         turn(last[i], turned);
 #pragma GCC unroll 4
         for (int k = 0; k < 4; k++) {
-            mine[g][r] = multiply(rows + g * BATCH * BLOCK_BYTES, &x[g], t, fetch);
+            mine[g][r] = multiply(rows + g * BATCH * BLOCK_BYTES, &x[g], t);
             sum = add_four(sum, turned + 4 * ROWS * k);
             if (++g == n_batches) g = 0, r++, rows += row_bytes;
         }
@@ -182,8 +161,7 @@ INLINE __m128 multiply_rows(const uint8_t *rows, int64_t row_bytes, int64_t n_ba
     return sum;
 }
 
-INLINE void multiply_all(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y,
-                         const struct ggl_fetch fetch)
+void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
     struct batch batches[MAX_BATCHES];
     __m512 products[2 * MAX_BATCHES][ROWS];
@@ -199,7 +177,7 @@ INLINE void multiply_all(const uint8_t *rows, int64_t row_bytes, int64_t n, int 
     arrange(x, n, batches);
     memset(last, 0, (size_t)n_batches * sizeof(*last)); /* before the first rows there are none */
     for (int r = 0; r < n_rows; r += ROWS, rows += ROWS * row_bytes) {
-        sum = multiply_rows(rows, row_bytes, n_batches, batches, &t, mine, (const __m512 (*)[ROWS])last, fetch);
+        sum = multiply_rows(rows, row_bytes, n_batches, batches, &t, mine, (const __m512 (*)[ROWS])last);
         if (r) _mm_storeu_ps(y + r - ROWS, sum);
         other = last, last = mine, mine = other;
     }
@@ -209,14 +187,4 @@ INLINE void multiply_all(const uint8_t *rows, int64_t row_bytes, int64_t n, int 
         for (int k = 0; k < 4; k++) sum = add_four(sum, turned + 4 * ROWS * k);
     }
     _mm_storeu_ps(y + n_rows - ROWS, sum);
-}
-
-void ggl_mxfp4_rows_avx512(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
-{
-    multiply_all(rows, row_bytes, n, n_rows, x, y, (struct ggl_fetch){0, 0});
-}
-
-void ggl_mxfp4_rows_avx512fetch(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
-{
-    multiply_all(rows, row_bytes, n, n_rows, x, y, (struct ggl_fetch){24576, 4096});
 }
