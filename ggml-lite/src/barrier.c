@@ -95,12 +95,20 @@ unsigned ggl_gate_generation(const struct ggl_gate *g)
     return atomic_load_explicit(&g->generation, memory_order_acquire);
 }
 
+/* Two lines at a time, so that the gate is looked at between them; false: there are none. */
+static bool fetch(struct ggl_ahead *ahead)
+{
+    if (!ahead || ahead->p >= ahead->end) return false;
+    for (int line = 0; line < 2; line++, ahead->p += 64) __builtin_prefetch(ahead->p, 0, 2);
+    return true;
+}
+
 /* True when it was opened while we stayed awake. */
-static bool opened_soon(const struct ggl_gate *g, unsigned generation, struct ggl_patience patience)
+static bool opened_soon(const struct ggl_gate *g, unsigned generation, struct ggl_patience patience, struct ggl_ahead *ahead)
 {
     for (int i = 0; i < patience.spins; i++) {
         if (ggl_gate_generation(g) != generation) return true;
-        relax();
+        if (!fetch(ahead)) relax();
     }
     if (!patience.yield_ns) return ggl_gate_generation(g) != generation;
     for (int64_t end = now_ns() + patience.yield_ns; now_ns() < end; sched_yield())
@@ -108,9 +116,9 @@ static bool opened_soon(const struct ggl_gate *g, unsigned generation, struct gg
     return false;
 }
 
-void ggl_gate_wait(struct ggl_gate *g, unsigned generation, struct ggl_patience patience)
+void ggl_gate_wait(struct ggl_gate *g, unsigned generation, struct ggl_patience patience, struct ggl_ahead *ahead)
 {
-    if (opened_soon(g, generation, patience)) return;
+    if (opened_soon(g, generation, patience, ahead)) return;
     atomic_fetch_add(&g->sleepers, 1);
     sleep_before(g, generation);
     atomic_fetch_sub(&g->sleepers, 1);
@@ -137,12 +145,12 @@ void ggl_barrier_deinit(struct ggl_barrier *b)
     ggl_gate_deinit(&b->gate);
 }
 
-void ggl_barrier_wait(struct ggl_barrier *b)
+void ggl_barrier_wait(struct ggl_barrier *b, struct ggl_ahead *ahead)
 {
     if (b->n == 1) return;
     unsigned generation = ggl_gate_generation(&b->gate);
     if (atomic_fetch_add_explicit(&b->arrived, 1, memory_order_acq_rel) + 1 < b->n) {
-        ggl_gate_wait(&b->gate, generation, b->patience);
+        ggl_gate_wait(&b->gate, generation, b->patience, ahead);
         return;
     }
     atomic_store_explicit(&b->arrived, 0, memory_order_relaxed);

@@ -29,8 +29,15 @@ struct ggl_gate {
 void ggl_gate_init(struct ggl_gate *g);
 void ggl_gate_deinit(struct ggl_gate *g);
 unsigned ggl_gate_generation(const struct ggl_gate *g);
-/* Until it has been opened after `generation`.  What its opener wrote before is then visible. */
-void ggl_gate_wait(struct ggl_gate *g, unsigned generation, struct ggl_patience patience);
+
+/* What a thread will read when it has waited: whole lines, which come into its second-level cache meanwhile. */
+struct ggl_ahead {
+    const uint8_t *p, *end;
+};
+
+/* Until it has been opened after `generation`.  What its opener wrote before is then visible.  ahead: may be NULL; its p
+ * moves on as lines are asked for. */
+void ggl_gate_wait(struct ggl_gate *g, unsigned generation, struct ggl_patience patience, struct ggl_ahead *ahead);
 void ggl_gate_open(struct ggl_gate *g);
 
 struct ggl_barrier {
@@ -42,6 +49,10 @@ struct ggl_barrier {
 
 void ggl_barrier_init(struct ggl_barrier *b, int n, struct ggl_patience patience);
 void ggl_barrier_deinit(struct ggl_barrier *b);
-void ggl_barrier_wait(struct ggl_barrier *b);
+void ggl_barrier_wait(struct ggl_barrier *b, struct ggl_ahead *ahead);
+
+struct ggl_team;
+/* threads.c: ggl_team_barrier for a thread that knows what comes. */
+void ggl_team_barrier_ahead(struct ggl_team *team, struct ggl_ahead *ahead);
 
 #endif

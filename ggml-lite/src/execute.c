@@ -38,16 +38,37 @@ static void tap_node(struct execution *e, const struct ggl_node *node, const str
 static void run_phase(const struct execution *e, const struct ggl_node *node, struct ggl_run *run, int phase)
 {
     run->scratch = e->g->arena + node->scratch_offset;
-    run->given = e->g->given + node->first_given + phase * e->g->domains.n;
+    run->given = e->g->given + node->first_given + phase * run->nth;
     if (!ggl_run_cancelled(run)) node->op->run(node, run, phase);
 }
 
+/* What a thread fetches while it waits, and how far it has come, from barrier to barrier. */
+struct reading {
+    const uint8_t *start;
+    struct ggl_ahead left;
+};
+
+/* After `done` phases of a node. */
+static void look_ahead(const struct ggl_node *node, const struct ggl_run *run, int done, struct reading *r)
+{
+    struct ggl_ahead first = {NULL, NULL};
+    if ((!node->reads || !node->reads(node, run, done, &first)) && node->next_reader)
+        node->next_reader->reads(node->next_reader, run, 0, &first);
+    if (first.p != r->start) *r = (struct reading){first.p, first};
+}
+
+static void meet(const struct execution *e, const struct ggl_node *node, const struct ggl_run *run, int phase, struct reading *r)
+{
+    if (!ggl_run_cancelled(run)) look_ahead(node, run, phase + 1, r); /* a cancelled one may have left out what that looks at */
+    ggl_team_barrier_ahead(e->g->team, &r->left);
+}
+
 /* A cancelled run still meets at every barrier: threads that left at different nodes would wait for ever. */
-static void run_node(struct execution *e, const struct ggl_node *node, struct ggl_run *run)
+static void run_node(struct execution *e, const struct ggl_node *node, struct ggl_run *run, struct reading *r)
 {
     for (int phase = 0; phase < node->op->n_phases; phase++) {
         run_phase(e, node, run, phase);
-        if (meet_after(e, node, phase)) ggl_team_barrier(e->g->team);
+        if (meet_after(e, node, phase)) meet(e, node, run, phase, r);
     }
     tap_node(e, node, run);
 }
@@ -72,7 +93,7 @@ static struct ggl_profile_op *line_of(struct ggl_profile *p, const char *name)
 }
 
 /* run_node for the thread that keeps the profile. */
-static void time_node(struct execution *e, const struct ggl_node *node, struct ggl_run *run)
+static void time_node(struct execution *e, const struct ggl_node *node, struct ggl_run *run, struct reading *r)
 {
     struct ggl_profile_op *line = line_of(e->g->profile, node->op->name);
     line->calls++;
@@ -82,7 +103,7 @@ static void time_node(struct execution *e, const struct ggl_node *node, struct g
         run_phase(e, node, run, phase);
         double done = now(), after = done;
         if (meet_after(e, node, phase)) {
-            ggl_team_barrier(e->g->team);
+            meet(e, node, run, phase, r);
             after = now();
             e->g->profile->barriers++;
         }
@@ -98,17 +119,21 @@ static void time_node(struct execution *e, const struct ggl_node *node, struct g
 static void run_thread(void *arg, int ith, int nth)
 {
     struct execution *e = arg;
-    struct ggl_run run = {ith, nth, e->n_tokens, e->pos, e->cancel, &e->stop, NULL, &e->g->kernels, &e->g->domains, NULL};
-    void (*run_one)(struct execution *, const struct ggl_node *, struct ggl_run *) =
+    struct ggl_run run = {.ith = ith, .nth = nth, .n_tokens = e->n_tokens, .pos = e->pos, .cancel = e->cancel, .stop = &e->stop,
+                          .k = &e->g->kernels, .domains = &e->g->domains, .number = e->g->number};
+    struct reading reading = {NULL, {NULL, NULL}};
+    void (*run_one)(struct execution *, const struct ggl_node *, struct ggl_run *, struct reading *) =
         ith == 0 && e->g->profile ? time_node : run_node;
     for (int i = 0; i < e->g->n_nodes; i++)
-        if (e->g->nodes[i]->op) run_one(e, e->g->nodes[i], &run);
+        if (e->g->nodes[i]->op) run_one(e, e->g->nodes[i], &run, &reading);
 }
 
+/* A new number makes all shares whole again. */
 static void take_back_shares(struct ggl_graph *g)
 {
-    for (int i = 0; i < g->n_given; i++) /* a line that nobody wrote to stays where it is */
-        if (atomic_load_explicit(&g->given[i].n, memory_order_relaxed)) atomic_store_explicit(&g->given[i].n, 0, memory_order_relaxed);
+    if (++g->number) return;
+    for (int i = 0; i < g->n_given; i++) atomic_store_explicit(&g->given[i].taken, 0, memory_order_relaxed);
+    g->number = 1;
 }
 
 static const struct ggl_node *unbound_input(const struct ggl_graph *g)

@@ -7,6 +7,7 @@
 #define GGL_GRAPH_IMPL_H
 
 #include "ggml-lite/graph.h"
+#include "barrier.h"
 #include "guided.h"
 #include "kernels/kernels.h"
 
@@ -24,8 +25,13 @@ struct ggl_run {
     uint8_t *scratch;          /* shared by the team, as large as the op asked for */
     const struct ggl_kernels *k;
     const struct ggl_domains *domains;
-    struct ggl_given *given; /* of this operation and phase: [domains->n] */
+    struct ggl_given *given; /* of this operation and phase: [nth] */
+    uint16_t number;         /* of this run, which tells its shares from those of runs before */
 };
+
+/* What a thread reads first after `done` phases of a node, for threads to fetch while they wait; *first stays empty where it is not
+ * yet known.  False: the phases that are left read little. */
+typedef bool ggl_reads_fn(const struct ggl_node *node, const struct ggl_run *run, int done, struct ggl_ahead *first);
 
 struct ggl_op {
     const char *name;
@@ -65,9 +71,12 @@ struct ggl_node {
     unsigned part_src; /* bit s: part i reads part i of src[s] and nothing else of it */
     unsigned late_src; /* bit s: src[s] is read in the last phase alone */
     const void *state[GGL_MAX_STATE]; /* rings and lists that it reads or writes */
+    bool guided; /* its phases have shares of guided.h */
+    ggl_reads_fn *reads; /* NULL: little */
     /* found by steps.c: it runs in these steps, and a barrier ends every step */
     int first_step, last_step;
     int index;
+    const struct ggl_node *next_reader; /* the next node that has it */
     int first_given; /* of its first phase, in the graph's */
     int last_use;  /* index of the last node that reads this one */
     uint64_t offset, scratch_offset;
@@ -91,8 +100,9 @@ struct ggl_graph {
     uint8_t *arena;
     uint64_t arena_bytes;
     struct ggl_domains domains;
-    struct ggl_given *given; /* [n_given]: of all nodes and phases, domains.n each */
+    struct ggl_given *given; /* [n_given]: of all phases of guided nodes, one a thread each */
     int n_given;
+    uint16_t number; /* of the last run */
     ggl_tap_fn *tap;
     void *tap_user;
     ggl_inputs_fn *inputs;
@@ -105,7 +115,7 @@ uint64_t ggl_elem_bytes(enum ggl_elem elem);
 /* steps.c: number the steps of all nodes. */
 void ggl_graph_find_steps(struct ggl_graph *g);
 
-/* plan.c: counters of guided shares for a team with these domains; false: no memory. */
+/* plan.c: guided shares of a team with these domains; false: no memory. */
 bool ggl_graph_set_domains(struct ggl_graph *g, struct ggl_domains domains);
 
 /* Whether a barrier follows the node's last phase: something after it runs in another step. */
@@ -121,6 +131,13 @@ static inline void ggl_share(int64_t n, int ith, int nth, int64_t *begin, int64_
 {
     *begin = n * ith / nth;
     *end = n * (ith + 1) / nth;
+}
+
+/* The beginning of what a thread reads first: as much as comes while it waits, and as the second-level cache has room for. */
+static inline struct ggl_ahead ggl_ahead_from(const void *data, int64_t bytes)
+{
+    const uint8_t *p = data;
+    return (struct ggl_ahead){p, p + (bytes < 256 << 10 ? bytes : 256 << 10)};
 }
 
 static inline const float *ggl_f32_row(const struct ggl_node *node, int64_t t)

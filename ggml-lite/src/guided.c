@@ -1,4 +1,4 @@
-/* A piece is a fixed part of what is left, so that the last ones are small and all threads end together. */
+/* A piece is a fixed part of what a share has left, so that the last ones are small and all threads end together. */
 #include "guided.h"
 
 #include "graph_impl.h"
@@ -15,39 +15,50 @@ struct ggl_domains ggl_domains_find(int nth, const int *node)
     return d;
 }
 
+enum { COUNT_BITS = 24, OWN_PIECE = 4, HELPING_PIECE = 2 }; /* parts of what is left: a quarter, a half */
+
 struct ggl_guided ggl_guided_begin(const struct ggl_run *run, int64_t n, int64_t least)
 {
-    struct ggl_guided g = {.run = run, .n = n, .least = least, .left = run->domains->n};
-    while (run->ith >= run->domains->first[g.domain + 1]) g.domain++;
-    return g;
+    int d = 0;
+    while (run->ith >= run->domains->first[d + 1]) d++;
+    return (struct ggl_guided){.run = run, .n = n, .least = least, .first = run->domains->first[d], .last = run->domains->first[d + 1]};
 }
 
-/* Take from `given`, of which `all` can be given to so many threads. */
-static bool take(struct ggl_given *given, int64_t all, int threads, int64_t least, int64_t *begin, int64_t *end)
+/* Take from a share of `all`, from its beginning or its end: how many there were before it and how many it has. */
+static bool take(const struct ggl_run *run, int owner, int64_t all, int64_t least, int64_t *before, int64_t *piece)
 {
-    int64_t at = atomic_load_explicit(&given->n, memory_order_relaxed), piece;
+    const uint64_t mask = ((uint64_t)1 << COUNT_BITS) - 1, number = (uint64_t)run->number << 2 * COUNT_BITS;
+    const bool own = owner == run->ith;
+    _Atomic uint64_t *taken = &run->given[owner].taken;
+    uint64_t now = atomic_load_explicit(taken, memory_order_relaxed), next;
     do {
-        if (at >= all) return false;
-        piece = (all - at) / (2 * threads);
-        if (piece < least) piece = least;
-        if (piece > all - at) piece = all - at;
-    } while (!atomic_compare_exchange_weak_explicit(&given->n, &at, at + piece, memory_order_relaxed, memory_order_relaxed));
-    *begin = at;
-    *end = at + piece;
+        const uint64_t counts = now >> 2 * COUNT_BITS == run->number ? now & (mask << COUNT_BITS | mask) : 0;
+        const int64_t front = (int64_t)(counts & mask), back = (int64_t)(counts >> COUNT_BITS), left = all - front - back;
+        if (left <= 0) return false;
+        *piece = left / (own ? OWN_PIECE : HELPING_PIECE);
+        if (*piece < least) *piece = least < left ? least : left;
+        *before = own ? front : all - back - *piece;
+        next = number | (counts + ((uint64_t)*piece << (own ? 0 : COUNT_BITS)));
+    } while (!atomic_compare_exchange_weak_explicit(taken, &now, next, memory_order_relaxed, memory_order_relaxed));
     return true;
+}
+
+/* This thread, the others of its domain from the next one on, those of other domains. */
+static int owner_of(const struct ggl_guided *g, int i)
+{
+    int mates = g->last - g->first;
+    return i < mates ? g->first + (g->run->ith - g->first + i) % mates : (g->last + i - mates) % g->run->nth;
 }
 
 bool ggl_guided_next(struct ggl_guided *g, int64_t *begin, int64_t *end)
 {
-    const struct ggl_domains *d = g->run->domains;
-    for (; g->left; g->left--, g->domain = (g->domain + 1) % d->n) {
-        int first = d->first[g->domain], last = d->first[g->domain + 1];
-        int64_t from, to, unused;
-        ggl_share(g->n, first, g->run->nth, &from, &unused);
-        ggl_share(g->n, last - 1, g->run->nth, &unused, &to);
-        if (!take(&g->run->given[g->domain], to - from, last - first, g->least, begin, end)) continue;
-        *begin += from;
-        *end += from;
+    for (; g->helped < g->run->nth; g->helped++) {
+        int owner = owner_of(g, g->helped);
+        int64_t from, to, before, piece;
+        ggl_share(g->n, owner, g->run->nth, &from, &to);
+        if (!take(g->run, owner, to - from, g->least, &before, &piece)) continue;
+        *begin = from + before;
+        *end = *begin + piece;
         return true;
     }
     return false;

@@ -2,14 +2,18 @@
  * Guided shares of an operation's work: a thread that is early takes more.
  *
  * Equal shares end together only where all processors are equally fast, and the memory serves one core before the
- * other.  So threads take pieces as they go, large ones first:
+ * other.  So each thread has its share of ggl_share, takes pieces from its beginning, large ones first, and then
+ * from the ends of what others have left:
  *
  *     struct ggl_guided guided = ggl_guided_begin(run, n, least);
  *     for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);) ...
  *
+ * A thread's own pieces follow each other without a gap, so that weights which kernels fetch beyond the end of one (fetch.h) are
+ * those of the next.
+ *
  * For operations whose results do not depend on who computes what, and that later nodes of the same step do not read
- * (their nodes have no parts).  On a machine with several NUMA nodes a thread takes from its own node's share of
- * ggl_share first, which is where packed matrices keep it (slices.h), then helps the others.
+ * (their nodes have no parts).  On a machine with several NUMA nodes a thread helps those of its own node first: packed
+ * matrices lie with their shares (slices.h).
  */
 #ifndef GGL_GUIDED_H
 #define GGL_GUIDED_H
@@ -26,17 +30,21 @@ struct ggl_domains {
     int first[GGL_MAX_SLICES + 1];
 };
 
-/* How far a domain's share has been given out; one a domain, operation and phase, zero before a run. */
+/* What has been taken of a thread's share, in one operation and phase: the low 24 bits count from its beginning, the next 24
+ * from its end, the upper 16 are the run's number (those of another run count as nothing).  Shares are shorter than 2^23. */
 struct ggl_given {
-    _Alignas(64) _Atomic int64_t n;
+    _Alignas(64) _Atomic uint64_t taken;
 };
+
+enum { GGL_ALL_TAKEN = 1 << 23 }; /* for tests: more than any share has */
 
 struct ggl_run;
 
 struct ggl_guided {
     const struct ggl_run *run;
     int64_t n, least;
-    int domain, left; /* where pieces come from, and how many domains are still to be looked at */
+    int first, last; /* the threads of this one's domain */
+    int helped;      /* how many shares are finished: 0, this thread's own is not */
 };
 
 /* node[i] is the NUMA node of thread i, threads of a node following each other; NULL or too many nodes: one domain. */

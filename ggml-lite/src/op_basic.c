@@ -140,6 +140,15 @@ static void run_mul_mat(const struct ggl_node *node, const struct ggl_run *run, 
     }
 }
 
+static bool reads(const struct ggl_node *node, const struct ggl_run *run, int done, struct ggl_ahead *first)
+{
+    const struct ggl_tensor *w = node->p.mat.w;
+    int64_t begin, end;
+    ggl_share((w->ne[1] + ROWS - 1) / ROWS, run->ith, run->nth, &begin, &end);
+    if (!done) *first = ggl_ahead_from(ggl_tensor_slice(w, 0) + (uint64_t)(begin * ROWS) * w->row_bytes, (end - begin) * ROWS * (int64_t)w->row_bytes);
+    return !done;
+}
+
 static const struct ggl_op op_mul_mat = {"mul_mat", 1, mul_mat_scratch, run_mul_mat};
 
 struct ggl_node *ggl_mul_mat(struct ggl_graph *g, const struct ggl_tensor *w, struct ggl_node *x, int repeat)
@@ -148,7 +157,7 @@ struct ggl_node *ggl_mul_mat(struct ggl_graph *g, const struct ggl_tensor *w, st
     if (x->elem != GGL_ELEM_F32 || repeat < 1 || x->width != w->ne[0] * repeat)
         return ggl_graph_refuse(g, "mul_mat", w->name);
     struct ggl_node *node = ggl_node_new(g, &op_mul_mat, GGL_ELEM_F32, w->ne[1] * repeat, 1, &x);
-    if (node) node->p.mat.w = w, node->p.mat.repeat = repeat;
+    if (node) node->p.mat.w = w, node->p.mat.repeat = repeat, node->guided = true, node->reads = reads;
     return node;
 }
 
@@ -179,7 +188,7 @@ struct ggl_node *ggl_mul_mat_grouped(struct ggl_graph *g, const struct ggl_tenso
     if (x->elem != GGL_ELEM_F32 || groups < 1 || x->width != w->ne[0] * groups || w->ne[1] % groups)
         return ggl_graph_refuse(g, "mul_mat_grouped", w->name);
     struct ggl_node *node = ggl_node_new(g, &op_mul_mat_grouped, GGL_ELEM_F32, w->ne[1], 1, &x);
-    if (node) node->p.mat.w = w, node->p.mat.repeat = groups;
+    if (node) node->p.mat.w = w, node->p.mat.repeat = groups, node->guided = true;
     return node;
 }
 

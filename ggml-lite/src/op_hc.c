@@ -53,6 +53,14 @@ static void run_mix(const struct ggl_node *node, const struct ggl_run *run, int 
     }
 }
 
+static bool mix_reads(const struct ggl_node *node, const struct ggl_run *run, int done, struct ggl_ahead *first)
+{
+    int64_t n = node->src[0]->width, begin, end;
+    ggl_share(node->width, run->ith, run->nth, &begin, &end);
+    if (!done && run->n_tokens < 2 * run->nth) *first = ggl_ahead_from(node->p.hc.fn + begin * n, (end - begin) * n * 4);
+    return !done;
+}
+
 static const struct ggl_op op_mix = {"hc_mix", 2, mix_scratch, run_mix};
 
 static struct ggl_node *mix_node(struct ggl_graph *g, struct ggl_node *h, int64_t width, const float *fn, const float *base,
@@ -64,6 +72,7 @@ static struct ggl_node *mix_node(struct ggl_graph *g, struct ggl_node *h, int64_
     if (!node) return NULL;
     node->p.hc.fn = fn, node->p.hc.base = base, node->p.hc.scale = scale;
     node->p.hc.hc = hc, node->p.hc.iters = iters, node->p.hc.eps = eps, node->p.hc.norm_eps = norm_eps;
+    node->reads = mix_reads;
     return node;
 }
 

@@ -166,6 +166,15 @@ static void run_linear(const struct ggl_node *node, const struct ggl_run *run, i
 
 static const struct ggl_op op_linear = {"linear", 1, tile_bytes, run_linear};
 
+static bool reads(const struct ggl_node *node, const struct ggl_run *run, int done, struct ggl_ahead *first)
+{
+    const struct ggl_packed *w = node->p.linear.w;
+    int64_t begin, end;
+    ggl_share(w->n_groups, run->ith, run->nth, &begin, &end);
+    if (!done && begin < end) *first = ggl_ahead_from(ggl_packed_part(w, begin * w->group, 0), (end - begin) * w->group * (int64_t)w->panel_bytes);
+    return !done;
+}
+
 static struct ggl_node *linear_node(struct ggl_graph *g, const struct ggl_op *op, const struct ggl_packed *w,
                                     struct ggl_node *x, int64_t parts, int64_t width)
 {
@@ -174,7 +183,7 @@ static struct ggl_node *linear_node(struct ggl_graph *g, const struct ggl_op *op
     struct ggl_node *r = rounded(g, x, w->n_in, w->fp8 || w->bf16);
     if (!r) return NULL;
     struct ggl_node *node = ggl_node_new(g, op, GGL_ELEM_F32, width, 1, &r);
-    if (node) node->p.linear.w = w, node->p.linear.repeat = (int)parts;
+    if (node) node->p.linear.w = w, node->p.linear.repeat = (int)parts, node->guided = true, node->reads = reads;
     return node;
 }
 

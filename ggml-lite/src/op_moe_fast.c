@@ -232,6 +232,20 @@ static void run_moe_fast(const struct ggl_node *node, const struct ggl_run *run,
 
 static const struct ggl_op op_moe_fast = {"moe_fast", 4, fast_scratch_bytes, run_moe_fast};
 
+/* Nobody knows the experts beforehand; the second matrices follow the phases that know them. */
+static bool reads(const struct ggl_node *node, const struct ggl_run *run, int done, struct ggl_ahead *first)
+{
+    const struct ggl_tensor *down = node->p.moe.down;
+    struct fast_scratch s;
+    int64_t begin, end;
+    if (done < 2 || done == op_moe_fast.n_phases) return done < 2;
+    carve(node, run->n_tokens, run->nth, run->ith, run->scratch, &s);
+    ggl_share(node->width / ROWS, run->ith, run->nth, &begin, &end);
+    *first = ggl_ahead_from(ggl_tensor_slice(down, s.groups.used[1]) + (uint64_t)(begin * ROWS) * down->row_bytes,
+                            (end - begin) * ROWS * (int64_t)down->row_bytes);
+    return true;
+}
+
 static bool suits(const struct ggl_tensor *w)
 {
     if (w->ne[1] % ROWS) return false;
@@ -244,6 +258,6 @@ struct ggl_node *ggl_moe_fast(struct ggl_graph *g, struct ggl_node *x, struct gg
                               const struct ggl_tensor *down, float limit)
 {
     struct ggl_node *node = ggl_moe(g, x, experts, gains, shared, gate, up, down, limit);
-    if (node && suits(gate) && suits(up) && suits(down)) node->op = &op_moe_fast;
+    if (node && suits(gate) && suits(up) && suits(down)) node->op = &op_moe_fast, node->guided = true, node->reads = reads;
     return node;
 }

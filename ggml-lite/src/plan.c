@@ -113,7 +113,12 @@ bool ggl_graph_set_domains(struct ggl_graph *g, struct ggl_domains domains)
     g->n_given = 0;
     for (int i = 0; i < g->n_nodes; i++) {
         g->nodes[i]->first_given = g->n_given;
-        if (g->nodes[i]->op) g->n_given += g->nodes[i]->op->n_phases * domains.n;
+        if (g->nodes[i]->guided) g->n_given += g->nodes[i]->op->n_phases * domains.first[domains.n];
+    }
+    const struct ggl_node *reader = NULL;
+    for (int i = g->n_nodes; i-- > 0;) {
+        g->nodes[i]->next_reader = reader;
+        if (g->nodes[i]->reads) reader = g->nodes[i];
     }
     g->given = aligned_alloc(ALIGN, ((size_t)g->n_given + 1) * sizeof(*g->given));
     if (g->given) memset(g->given, 0, ((size_t)g->n_given + 1) * sizeof(*g->given));

@@ -60,7 +60,12 @@ struct ggl_team {
 
 void ggl_team_barrier(struct ggl_team *team)
 {
-    ggl_barrier_wait(&team->barrier);
+    ggl_barrier_wait(&team->barrier, NULL);
+}
+
+void ggl_team_barrier_ahead(struct ggl_team *team, struct ggl_ahead *ahead)
+{
+    ggl_barrier_wait(&team->barrier, ahead);
 }
 
 /* ---- members */
@@ -69,7 +74,7 @@ static void serve(struct ggl_team *team, int ith)
 {
     struct ggl_patience idle = {0}; /* for the first run: nobody knows when it comes */
     for (unsigned runs = 0;; runs++) {
-        ggl_gate_wait(&team->work, runs, idle);
+        ggl_gate_wait(&team->work, runs, idle, NULL);
         if (!team->fn) return;
         if (runs == 0) ggl_machine_bind(team->machine, ith);
         idle = team->idle;
@@ -134,7 +139,7 @@ enum ggl_status ggl_team_run(struct ggl_team *team, ggl_team_fn *fn, void *arg, 
     take_turn(team);
     unsigned before = ggl_gate_generation(&team->done);
     start(team, fn, arg);
-    ggl_gate_wait(&team->done, before, (struct ggl_patience){0}); /* the processors are the members' */
+    ggl_gate_wait(&team->done, before, (struct ggl_patience){0}, NULL); /* the processors are the members' */
     end_turn(team);
     return GGL_OK;
 }
@@ -152,7 +157,7 @@ static enum ggl_status start_threads(struct ggl_team *team, struct ggl_error *er
                             team->n_threads + 1, n);
     }
 #ifdef GGL_HAVE_OPENMP
-    ggl_gate_wait(&team->done, 0, (struct ggl_patience){0}); /* the size is known then */
+    ggl_gate_wait(&team->done, 0, (struct ggl_patience){0}, NULL); /* the size is known then */
 #endif
     return GGL_OK;
 }

@@ -15,7 +15,7 @@ enum { MOST = 3000, MEMBERS = 8 };
 
 struct job {
     struct ggl_domains domains;
-    struct ggl_given given[GGL_MAX_SLICES];
+    struct ggl_given given[MEMBERS];
     int64_t n, least;
     bool slow_first; /* the first member dawdles */
     atomic_int times[MOST], broken;
@@ -69,11 +69,19 @@ static void every_item_once(void **state)
     }
 }
 
-/* Two nodes of two and three threads. */
-static void own_domain_first(void **state)
+static void expect_piece(struct ggl_guided *g, int64_t *begin, int64_t *end)
+{
+    assert_true(ggl_guided_next(g, begin, end));
+    assert_true(*begin < *end);
+}
+
+/* Two nodes of two and three threads: a thread's own share from its beginning, without a gap, then what others have left from
+ * its end, those of its node first. */
+static void own_share_then_own_domain(void **state)
 {
     (void)state;
     static const int node[] = {0, 0, 1, 1, 1};
+    static const int64_t share_of_others[] = {80, 40, 0, 20}; /* of threads 4, 2, 0, 1 */
     static struct job j;
     j = (struct job){.domains = ggl_domains_find(5, node), .n = 100, .least = 1};
     assert_int_equal(j.domains.n, 2);
@@ -81,19 +89,39 @@ static void own_domain_first(void **state)
     assert_int_equal(j.domains.first[2], 5);
     struct ggl_run run = run_of(&j, 3, 5);
     struct ggl_guided guided = ggl_guided_begin(&run, j.n, j.least);
-    int64_t begin, end, at = 40, before = 60; /* its own share is [40, 100) */
-    for (; at < 100; at = end) {
-        assert_true(ggl_guided_next(&guided, &begin, &end));
+    int64_t begin, end, at = 60, before = 20;
+    for (; at < 80; at = end) {
+        expect_piece(&guided, &begin, &end);
         assert_int_equal(begin, at);
         assert_true(end - begin <= before); /* pieces become smaller */
         before = end - begin;
     }
     assert_int_equal(before, 1);
-    for (at = 0; at < 40; at = end) {
-        assert_true(ggl_guided_next(&guided, &begin, &end));
-        assert_int_equal(begin, at);
+    for (int i = 0; i < 4; i++) {
+        for (at = share_of_others[i] + 20; at > share_of_others[i]; at = begin) {
+            expect_piece(&guided, &begin, &end);
+            assert_int_equal(end, at);
+        }
+        assert_int_equal(at, share_of_others[i]);
     }
     assert_false(ggl_guided_next(&guided, &begin, &end));
+}
+
+/* What was taken in another run counts as nothing. */
+static void every_run_begins_anew(void **state)
+{
+    (void)state;
+    static struct job j;
+    j = (struct job){.domains = ggl_domains_find(1, NULL), .n = 10, .least = 10};
+    for (uint16_t number = 0; number < 3; number++) {
+        struct ggl_run run = run_of(&j, 0, 1);
+        run.number = number;
+        struct ggl_guided guided = ggl_guided_begin(&run, j.n, j.least);
+        int64_t begin, end;
+        expect_piece(&guided, &begin, &end);
+        assert_int_equal(end - begin, 10);
+        assert_false(ggl_guided_next(&guided, &begin, &end));
+    }
 }
 
 /* A thread that gets twice the work done in a time gets twice the work: no share is fixed beforehand. */
@@ -128,7 +156,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_once),
-        cmocka_unit_test(own_domain_first),
+        cmocka_unit_test(own_share_then_own_domain),
+        cmocka_unit_test(every_run_begins_anew),
         cmocka_unit_test(the_fast_take_more),
         cmocka_unit_test(many_nodes_are_one),
     };

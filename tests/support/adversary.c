@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 /* Guided shares as if all were equally fast: each member gets what ggl_share deals it, and nothing of the others'. */
-static void deal_evenly(const struct ggl_graph *g, const struct ggl_run *run)
+static void deal_evenly(const struct ggl_run *run)
 {
-    for (int d = 0; d < g->domains.n; d++) run->given[d].n = d == run->ith ? 0 : INT64_MAX;
+    for (int i = 0; i < run->nth; i++) run->given[i].taken = i == run->ith ? 0 : GGL_ALL_TAKEN;
 }
 
 /* What member ith does in steps [first, last]. */
@@ -17,9 +17,9 @@ static void run_steps(const struct ggl_graph *g, struct ggl_run *run, int first,
         run->scratch = g->arena + node->scratch_offset;
         for (int phase = 0; phase < node->op->n_phases; phase++) {
             int step = node->first_step + phase;
-            run->given = g->given + node->first_given + phase * g->domains.n;
+            run->given = g->given + node->first_given + phase * run->nth;
             if (first > step || step > last) continue;
-            deal_evenly(g, run);
+            if (node->guided) deal_evenly(run);
             node->op->run(node, run, phase);
         }
     }
@@ -35,7 +35,7 @@ void adversary_run(struct ggl_graph *g, int64_t n_tokens, int64_t pos, const str
         last = first == a->without && first + 1 < g->n_steps ? first + 1 : first;
         for (int i = 0; i < a->nth; i++) {
             int ith = a->last_first ? a->nth - 1 - i : i;
-            struct ggl_run run = {ith, a->nth, n_tokens, pos, NULL, &stop, NULL, &g->kernels, &g->domains, NULL};
+            struct ggl_run run = {ith, a->nth, n_tokens, pos, NULL, &stop, NULL, &g->kernels, &g->domains, NULL, 0};
             run_steps(g, &run, first, last);
         }
     }
