@@ -2,8 +2,8 @@
 include(CheckCCompilerFlag)
 set(GGL_SIMD)
 if(GGML_LITE_SIMD AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-    # The youngest level: a compiler that knows it knows the others.
-    check_c_compiler_flag("-mavx512f -mavx512bf16 -mamx-bf16" GGL_COMPILER_AVX512)
+    # The youngest levels: a compiler that knows them knows the others.
+    check_c_compiler_flag("-mavx512f -mavx512bf16 -mamx-bf16 -mavxvnni" GGL_COMPILER_AVX512)
     if(GGL_COMPILER_AVX512)
         set(GGL_SIMD x86)
     endif()
@@ -19,6 +19,7 @@ endif()
 
 # A file for one level of one processor is x86_<level>.c or arm_<level>.c, with the flags of its level and no other's.
 set(flags_x86_avx2 -mavx2 -mfma -mf16c)
+set(flags_x86_avxvnni ${flags_x86_avx2} -mavxvnni)
 set(flags_x86_avx512 ${flags_x86_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
 set(flags_x86_avx512vnni ${flags_x86_avx512} -mavx512vnni)
 set(flags_x86_avx512bf16 ${flags_x86_avx512} -mavx512bf16)
@@ -34,7 +35,7 @@ set(flags_arm_i8mm -march=armv8.2-a+dotprod+i8mm)
 # ggl_kernel(level file): no link-time optimisation, which would mix the levels again; and what is scalar there is
 # meant so: gcc packs single bytes into vectors at a loss.
 function(ggl_kernel level file)
-    if(NOT level MATCHES "^(x86_avx2|x86_amx|x86_avx512|x86_avx512vnni|x86_avx512bf16|x86_avx512vbmi|x86_avx512vnni_vbmi|x86_avx512vnni_vbmi_intel|x86_avx512bf16_vbmi|arm_neon|arm_dotprod|arm_i8mm)$")
+    if(NOT level MATCHES "^(x86_avx2|x86_avxvnni|x86_amx|x86_avx512|x86_avx512vnni|x86_avx512bf16|x86_avx512vbmi|x86_avx512vnni_vbmi|x86_avx512vnni_vbmi_intel|x86_avx512bf16_vbmi|arm_neon|arm_dotprod|arm_i8mm)$")
         message(FATAL_ERROR "${file}: no such level")
     endif()
     set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags_${level}};-fno-lto;-fno-tree-slp-vectorize")

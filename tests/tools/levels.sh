@@ -28,7 +28,7 @@ for precision in f32 fast; do
         done
     done
     logits $precision-plain avx512,avx2 $precision 1 41 "$model/checkpoint"
-    for disable in amx amx,intel avx512,intel avx512vnni,avx512bf16,avx512vbmi avx512 avx512,avx2; do
+    for disable in amx amx,intel avx512,intel avx512vnni,avx512bf16,avx512vbmi avx512 avx512,avxvnni avx512,avx2; do
         for threads in 1 3; do
             logits again $disable $precision $threads 41 "$model/checkpoint"
             same again $precision-plain "precision $precision, without $disable, $threads threads"
@@ -44,7 +44,7 @@ grep -q '^flags.* amx_int8' /proc/cpuinfo 2>/dev/null && has_amx=yes
 tr -s ' \n\t' '\n' <"$VECTORS/gguf/tokens.txt" | head -n 30 >"$tmp/tokens"
 for file in Q2_K IQ3_S Q4_K_M-split-00001-of-00004; do
     logits $file-plain avx512,avx2 fast 2 17 "$VECTORS/gguf/micro-$file.gguf"
-    for disable in amx amx,intel avx512; do
+    for disable in amx amx,intel avx512 avx512,avxvnni; do
         logits again $disable fast 2 17 "$VECTORS/gguf/micro-$file.gguf"
         same again $file-plain "$file, without $disable"
     done

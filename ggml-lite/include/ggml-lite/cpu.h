@@ -6,7 +6,7 @@
  *     printf("%s\n", ggl_isa_name(GGL_ISA_AVX512VNNI));   // "avx512vnni"
  *
  * A level is set only when the operating system saves its registers too (Linux is asked to, for AMX), and only together
- * with those it builds on: AVX512 and INTEL imply AVX2, every other AVX512* implies AVX512, AMX implies VNNI, BF16 and VBMI;
+ * with those it builds on: AVX512, AVXVNNI and INTEL imply AVX2, every other AVX512* implies AVX512, AMX implies VNNI, BF16 and VBMI;
  * DOTPROD and I8MM imply NEON.
  *
  * The environment variable GGL_CPU_DISABLE, a comma list of names ("avx512,avx2"), removes levels and what builds on

@@ -6,25 +6,13 @@
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
-#include <string.h>
 
 #include "kernels/fetch.h"
 #include "kernels/math/x86_avx2.h"
+#include "kernels/panel/x86_avx2.h"
 
 enum { TOKENS = 4, UNIT = 1 };
 #include "kernels/panel/tiles.h"
-
-static inline __m256i broadcast4(const int8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm256_set1_epi32(v);
-}
-
-static inline __m256i load(const uint8_t *p)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
 
 /* dot += the four products of every 32-bit lane, signed bytes. */
 static inline __m256i add_signed(__m256i dot, __m256i magnitude, __m256i weight, __m256i x)
@@ -105,20 +93,6 @@ static inline __m256i add_table(__m256i dot, __m256i packed, __m256i table, cons
 {
     __m256i w = _mm256_shuffle_epi8(table, _mm256_and_si256(packed, _mm256_set1_epi8(15)));
     return add_signed(dot, broadcast4(magnitudes), broadcast4(x), w);
-}
-
-/* Of 16 rows, the scales of a block. */
-static inline __attribute__((always_inline)) void load_all_scales(const enum ggl_panel_kind kind, const uint8_t *scales, ggl_rows out)
-{
-    __m256i halves;
-    if (kind == GGL_PANEL_I4) {
-        halves = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)scales));
-        halves = _mm256_and_si256(_mm256_slli_epi16(halves, 7), _mm256_set1_epi16((short)0xbf80));
-    } else {
-        halves = load(scales);
-    }
-    out[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
-    out[1] = _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1));
 }
 
 static inline __attribute__((always_inline)) void one_token(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,

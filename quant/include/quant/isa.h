@@ -16,6 +16,7 @@
  * fast as pairs of BF16. */
 #define GGL_ISA_INTEL      (UINT64_C(1) << 5)
 #define GGL_ISA_AMX        (UINT64_C(1) << 6) /* tiles of int8 and of BF16 */
+#define GGL_ISA_AVXVNNI    (UINT64_C(1) << 7) /* the dot products of AVX512VNNI on AVX2's registers */
 #define GGL_ISA_NEON       (UINT64_C(1) << 8)
 #define GGL_ISA_DOTPROD    (UINT64_C(1) << 9)
 #define GGL_ISA_I8MM       (UINT64_C(1) << 10)
