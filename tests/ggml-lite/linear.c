@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/graph_impl.h"
 #include "src/pack_impl.h"
 
 /* Parts of 512 and of 1024 inputs, and a rest; two whole groups of panels and two panels, the last of five rows.  MANY vectors
@@ -275,9 +276,42 @@ static void no_number_spoils_its_row(void **state)
     }
 }
 
+/* What threads fetch while they wait is what they take first, and ends with the matrix. */
+static void what_is_read_first(void **state)
+{
+    (void)state;
+    for (int k = 0; k < N_TYPES; k++) {
+        for (int nth = 1; nth <= 3; nth++) {
+            struct ggl_tensor w = matrix_of(types[k]);
+            struct ggl_team *team = team_of(nth);
+            struct ggl_packed *p = pack(&w, team);
+            struct ggl_graph *g = ggl_graph_new(1);
+            const struct ggl_node *node = ggl_linear(g, p, ggl_input(g, GGL_ELEM_F32, N_IN), 1);
+            struct ggl_domains domains = ggl_domains_find(nth, NULL);
+            for (int ith = 0; ith < nth; ith++) {
+                struct ggl_given given[3] = {0};
+                struct ggl_run run = {.ith = ith, .nth = nth, .n_tokens = 1, .domains = &domains, .given = given};
+                struct ggl_guided guided = ggl_guided_begin(&run, p->n_groups, 1);
+                struct ggl_ahead first = {NULL, NULL};
+                int64_t begin, end, own, unused;
+                ggl_share(p->n_groups, ith, nth, &own, &unused);
+                assert_true(ggl_guided_next(&guided, &begin, &end));
+                assert_true(node->reads(node, &run, 0, &first));
+                if (begin == own) assert_ptr_equal(first.p, ggl_packed_part(p, begin * p->group, 0));
+                assert_true(first.end >= first.p && (!first.p || first.end <= p->data + p->bytes));
+                assert_false(node->reads(node, &run, 1, &first));
+            }
+            ggl_graph_free(g);
+            ggl_packed_free(p);
+            ggl_team_free(team);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sums_are_right_and_the_same_for_all), cmocka_unit_test(parts_leave_no_trace),
-                                       cmocka_unit_test(every_part_counts), cmocka_unit_test(no_number_spoils_its_row)};
+                                       cmocka_unit_test(every_part_counts), cmocka_unit_test(no_number_spoils_its_row),
+                                       cmocka_unit_test(what_is_read_first)};
     return cmocka_run_group_tests_name("ggml-lite/linear", tests, NULL, NULL);
 }

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/barrier.h"
 #include "src/cores.h"
 #include "support/block_graph.h"
 
@@ -114,6 +115,37 @@ static void a_long_wait_costs_nothing(void **state)
         if (cpu > 0.03) fail_msg("%d idle members worked %.3f s", n, cpu);
         ggl_team_free(w.team);
     }
+}
+
+struct fetching {
+    struct ggl_team *team;
+    const uint8_t *data;
+    struct ggl_ahead ahead[2];
+};
+
+enum { AHEAD = 65536 };
+
+static void fetch_and_wait(void *arg, int ith, int nth)
+{
+    struct fetching *f = arg;
+    (void)nth;
+    f->ahead[ith] = (struct ggl_ahead){f->data, f->data + AHEAD};
+    if (ith) nap(100000);
+    ggl_team_barrier_ahead(f->team, &f->ahead[ith]);
+}
+
+/* All of it and no more than a line beyond; the last to come has nothing to wait for. */
+static void who_waits_fetches(void **state)
+{
+    (void)state;
+    if (ggl_allowed_cpus() < 2) skip(); /* then nobody waits awake */
+    static uint8_t data[AHEAD];
+    struct fetching f = {.team = team_of(2), .data = data};
+    assert_int_equal(ggl_team_run(f.team, fetch_and_wait, &f, NULL), GGL_OK);
+    ptrdiff_t fetched = f.ahead[0].p - data;
+    assert_true(fetched >= AHEAD && fetched <= AHEAD + 64);
+    assert_ptr_equal(f.ahead[1].p, data);
+    ggl_team_free(f.team);
 }
 
 /* Members come at all moments of the others' waiting: as they watch, yield, fall asleep and sleep. */
@@ -484,6 +516,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everyone_meets_at_the_barrier),
         cmocka_unit_test(a_long_wait_costs_nothing),
+        cmocka_unit_test(who_waits_fetches),
         cmocka_unit_test(nobody_sleeps_on),
         cmocka_unit_test(many_short_runs),
         cmocka_unit_test(teams_come_and_go),
