@@ -8,8 +8,8 @@
  *     struct ggl_guided guided = ggl_guided_begin(run, n, least);
  *     for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);) ...
  *
- * A thread's own pieces follow each other without a gap, so that weights which kernels fetch beyond the end of one (fetch.h) are
- * those of the next.
+ * A thread's own pieces follow each other without a gap, so that what kernels fetch beyond the end of one (fetch.h) belongs
+ * to the next.
  *
  * For operations whose results do not depend on who computes what, and that later nodes of the same step do not read
  * (their nodes have no parts).  On a machine with several NUMA nodes a thread helps those of its own node first: packed

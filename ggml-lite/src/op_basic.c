@@ -145,8 +145,10 @@ static bool reads(const struct ggl_node *node, const struct ggl_run *run, int do
     const struct ggl_tensor *w = node->p.mat.w;
     int64_t begin, end;
     ggl_share((w->ne[1] + ROWS - 1) / ROWS, run->ith, run->nth, &begin, &end);
-    if (!done) *first = ggl_ahead_from(ggl_tensor_slice(w, 0) + (uint64_t)(begin * ROWS) * w->row_bytes, (end - begin) * ROWS * (int64_t)w->row_bytes);
-    return !done;
+    if (done) return false;
+    *first = ggl_ahead_from(ggl_tensor_slice(w, 0) + (uint64_t)(begin * ROWS) * w->row_bytes,
+                            (end - begin) * ROWS * (int64_t)w->row_bytes);
+    return true;
 }
 
 static const struct ggl_op op_mul_mat = {"mul_mat", 1, mul_mat_scratch, run_mul_mat};

@@ -57,8 +57,9 @@ static bool mix_reads(const struct ggl_node *node, const struct ggl_run *run, in
 {
     int64_t n = node->src[0]->width, begin, end;
     ggl_share(node->width, run->ith, run->nth, &begin, &end);
-    if (!done && run->n_tokens < 2 * run->nth) *first = ggl_ahead_from(node->p.hc.fn + begin * n, (end - begin) * n * 4);
-    return !done;
+    if (done) return false;
+    if (run->n_tokens < 2 * run->nth) *first = ggl_ahead_from(node->p.hc.fn + begin * n, (end - begin) * n * 4);
+    return true;
 }
 
 static const struct ggl_op op_mix = {"hc_mix", 2, mix_scratch, run_mix};

@@ -161,7 +161,8 @@ static void run_linear(const struct ggl_node *node, const struct ggl_run *run, i
     int64_t repeat = node->p.linear.repeat;
     struct vectors vectors = {x->data, x->width / repeat, run->n_tokens * repeat};
     struct ggl_guided guided = ggl_guided_begin(run, w->n_groups, 1);
-    for (int64_t begin, end; next_panels(&guided, w, &begin, &end);) run_panels(w, run, begin, end, &vectors, tile_of(node, run), ggl_f32_out(node, 0));
+    for (int64_t begin, end; next_panels(&guided, w, &begin, &end);)
+        run_panels(w, run, begin, end, &vectors, tile_of(node, run), ggl_f32_out(node, 0));
 }
 
 static const struct ggl_op op_linear = {"linear", 1, tile_bytes, run_linear};
@@ -171,8 +172,10 @@ static bool reads(const struct ggl_node *node, const struct ggl_run *run, int do
     const struct ggl_packed *w = node->p.linear.w;
     int64_t begin, end;
     ggl_share(w->n_groups, run->ith, run->nth, &begin, &end);
-    if (!done && begin < end) *first = ggl_ahead_from(ggl_packed_part(w, begin * w->group, 0), (end - begin) * w->group * (int64_t)w->panel_bytes);
-    return !done;
+    if (done) return false;
+    int64_t bytes = (end - begin) * w->group * (int64_t)w->panel_bytes;
+    if (bytes) *first = ggl_ahead_from(ggl_packed_part(w, begin * w->group, 0), bytes);
+    return true;
 }
 
 static struct ggl_node *linear_node(struct ggl_graph *g, const struct ggl_op *op, const struct ggl_packed *w,

@@ -115,14 +115,18 @@ bool ggl_graph_set_domains(struct ggl_graph *g, struct ggl_domains domains)
         g->nodes[i]->first_given = g->n_given;
         if (g->nodes[i]->guided) g->n_given += g->nodes[i]->op->n_phases * domains.first[domains.n];
     }
+    g->given = aligned_alloc(ALIGN, ((size_t)g->n_given + 1) * sizeof(*g->given));
+    if (g->given) memset(g->given, 0, ((size_t)g->n_given + 1) * sizeof(*g->given));
+    return g->given != NULL;
+}
+
+static void find_readers(struct ggl_graph *g)
+{
     const struct ggl_node *reader = NULL;
     for (int i = g->n_nodes; i-- > 0;) {
         g->nodes[i]->next_reader = reader;
         if (g->nodes[i]->reads) reader = g->nodes[i];
     }
-    g->given = aligned_alloc(ALIGN, ((size_t)g->n_given + 1) * sizeof(*g->given));
-    if (g->given) memset(g->given, 0, ((size_t)g->n_given + 1) * sizeof(*g->given));
-    return g->given != NULL;
 }
 
 enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struct ggl_error *err)
@@ -138,6 +142,7 @@ enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struc
         return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "activations: %llu bytes for %lld tokens",
                         (unsigned long long)bytes, (long long)g->n_tokens_max);
     }
+    find_readers(g);
     g->arena_bytes = bytes;
     g->team = team;
     ggl_kernels_pick(&g->kernels, ggl_cpu_isa());

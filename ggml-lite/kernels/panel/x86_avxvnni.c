@@ -78,7 +78,8 @@ void ggl_panel_mul_avxvnni(const struct ggl_panel_format *f, const uint8_t *pane
 /* ---- one token, fetched ahead */
 
 static inline __attribute__((always_inline)) void one_token(const enum ggl_panel_kind kind, const struct ggl_panel_format *f,
-                                                            const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y, int n_rows)
+                                                            const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                                                            int n_rows)
 {
     const tile one = {ggl_act_q8_row(x, 0)};
     for (int r = 0; r < n_rows; r += GGL_PANEL_ROWS, panel += ggl_panel_bytes(kind, n)) {
