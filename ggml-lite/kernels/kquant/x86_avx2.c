@@ -8,6 +8,7 @@
 
 #include "kernels/kquant/x86_expand.h"
 #include "kernels/math/x86_avx2.h"
+#include "kernels/x86_bytes.h"
 
 enum { TOKENS = 4 };
 
@@ -17,18 +18,6 @@ struct shape {
     int bits, parts;
     bool mins, large, each; /* large: values above 128 */
 };
-
-static inline __m256i broadcast4(const int8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm256_set1_epi32(v);
-}
-
-static inline __m256i load(const uint8_t *p)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
 
 static inline __m128i load8(const uint8_t *p)
 {

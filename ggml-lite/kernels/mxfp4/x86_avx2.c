@@ -38,14 +38,12 @@ static void expand_eight(const uint8_t *rows, int64_t row_bytes, int64_t n, uint
 
 void ggl_mxfp4_rows_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-    if (n > MOST_BLOCKS * BLOCK) ggl_mxfp4_rows_ref(rows, row_bytes, n, n_rows, x, y); /* no published model */
-    else all_rows(rows, row_bytes, n, n_rows, x, y, false);
+    all_rows(rows, row_bytes, n, n_rows, x, y, false);
 }
 
 void ggl_mxfp4_rows_avx2fetch(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-    if (n > MOST_BLOCKS * BLOCK) ggl_mxfp4_rows_ref(rows, row_bytes, n, n_rows, x, y);
-    else all_rows(rows, row_bytes, n, n_rows, x, y, true);
+    all_rows(rows, row_bytes, n, n_rows, x, y, true);
 }
 
 void ggl_mxfp4_expand_avx2(const uint8_t *rows, int64_t row_bytes, int64_t n, uint8_t *panel)

@@ -7,7 +7,8 @@
  */
 #include <immintrin.h>
 #include <stdbool.h>
-#include <string.h>
+
+#include "kernels/x86_bytes.h"
 
 enum { ROWS = 8, BLOCK = 32, BLOCK_BYTES = 17, LINE = 64 };
 enum { MOST_BLOCKS = 512, NEAR = 256 }; /* of a row; bytes ahead */
@@ -95,13 +96,6 @@ static inline __attribute__((always_inline)) void fetch(const uint8_t *next) /* 
     for (int i = 0; i < ROWS * BLOCK_BYTES; i += LINE) _mm_prefetch((const char *)next + i, _MM_HINT_T1);
 }
 
-static inline __m256i broadcast4(const int8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm256_set1_epi32(v);
-}
-
 /* And, where it must be told that, too, of these rows what comes into the first-level cache: a line of two of them for each
  * block, since a line has nearly four. */
 static inline __attribute__((always_inline)) void fetch_near(const uint8_t *rows, int64_t row_bytes, int64_t b)
@@ -142,6 +136,10 @@ static inline __attribute__((always_inline)) void all_rows(const uint8_t *rows, 
                                                            float *y, const bool near)
 {
     int32_t start[MOST_BLOCKS];
+    if (n > MOST_BLOCKS * BLOCK) { /* no published model */
+        ggl_mxfp4_rows_ref(rows, row_bytes, n, n_rows, x, y);
+        return;
+    }
     const int32_t *sums = ggl_act_q8_sums(x, n);
     for (int64_t b = 0; b < n / BLOCK; b++) start[b] = -GGL_MXFP4_BIAS * sums[b];
     for (int r = 0; r < n_rows; r += ROWS) eight_rows(rows + r * row_bytes, row_bytes, n, x, start, y + r, near);

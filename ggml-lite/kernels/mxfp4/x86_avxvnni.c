@@ -15,12 +15,10 @@ static inline __m256i dot_block(const __m256i v[4], __m256i table, const int8_t 
 
 void ggl_mxfp4_rows_avxvnni(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-    if (n > MOST_BLOCKS * BLOCK) ggl_mxfp4_rows_ref(rows, row_bytes, n, n_rows, x, y); /* no published model */
-    else all_rows(rows, row_bytes, n, n_rows, x, y, false);
+    all_rows(rows, row_bytes, n, n_rows, x, y, false);
 }
 
 void ggl_mxfp4_rows_avxvnnifetch(const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows, const int8_t *x, float *y)
 {
-    if (n > MOST_BLOCKS * BLOCK) ggl_mxfp4_rows_ref(rows, row_bytes, n, n_rows, x, y);
-    else all_rows(rows, row_bytes, n, n_rows, x, y, true);
+    all_rows(rows, row_bytes, n, n_rows, x, y, true);
 }

@@ -2,23 +2,9 @@
 #ifndef GGL_KERNEL_PANEL_X86_AVX2_H
 #define GGL_KERNEL_PANEL_X86_AVX2_H
 
-#include <immintrin.h>
-#include <string.h>
-
 #include "kernels/math/x86_avx2.h"
 #include "kernels/panel/panel.h"
-
-static inline __m256i broadcast4(const int8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm256_set1_epi32(v);
-}
-
-static inline __m256i load(const uint8_t *p)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
+#include "kernels/x86_bytes.h"
 
 /* Of 16 rows, the scales of a block. */
 static inline __attribute__((always_inline)) void load_all_scales(const enum ggl_panel_kind kind, const uint8_t *scales, ggl_rows out)
