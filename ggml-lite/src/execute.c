@@ -1,5 +1,5 @@
 /*
- * Running a graph: one parallel region a run, a barrier after each step (steps.c).
+ * Running graphs: one parallel region a run, a barrier after each step (steps.c).
  * Operations split their own work; the executor only keeps order.
  */
 #include "inputs.h"
@@ -8,39 +8,11 @@
 #include <time.h>
 
 struct execution {
-    const struct ggl_graph *g;
-    int64_t n_tokens, pos;
+    const struct ggl_pass *passes;
+    int n_passes;
     const atomic_bool *cancel;
     atomic_bool stop;
 };
-
-static bool tapped(const struct execution *e, const struct ggl_node *node)
-{
-    return (e->g->tap && node->name[0]) || (e->g->inputs && ggl_has_inputs(node));
-}
-
-/* Whether all threads meet after a phase; an observer sees the whole node. */
-static bool meet_after(const struct execution *e, const struct ggl_node *node, int phase)
-{
-    return phase + 1 < node->op->n_phases || ggl_ends_step(e->g, node) || tapped(e, node);
-}
-
-static void tap_node(struct execution *e, const struct ggl_node *node, const struct ggl_run *run)
-{
-    if (!tapped(e, node)) return;
-    if (run->ith == 0 && !ggl_run_cancelled(run)) {
-        if (e->g->inputs) ggl_show_inputs(e->g, node, e->n_tokens);
-        if (e->g->tap && node->name[0]) e->g->tap(e->g->tap_user, node, e->n_tokens, e->pos);
-    }
-    ggl_team_barrier(e->g->team);
-}
-
-static void run_phase(const struct execution *e, const struct ggl_node *node, struct ggl_run *run, int phase)
-{
-    run->scratch = e->g->arena + node->scratch_offset;
-    run->given = e->g->given + node->first_given + phase * run->nth;
-    if (!ggl_run_cancelled(run)) node->op->run(node, run, phase);
-}
 
 /* What a thread fetches while it waits, and how far it has come, from barrier to barrier. */
 struct reading {
@@ -48,29 +20,74 @@ struct reading {
     struct ggl_ahead left;
 };
 
-/* After `done` phases of a node. */
-static void look_ahead(const struct ggl_node *node, const struct ggl_run *run, int done, struct reading *r)
+/* A thread's view of the execution. */
+struct member {
+    const struct ggl_pass *pass;
+    const struct ggl_graph *next; /* of the pass after it; NULL: none */
+    struct ggl_run run;
+    struct reading reading;
+};
+
+static bool tapped(const struct ggl_graph *g, const struct ggl_node *node)
 {
-    struct ggl_ahead first = {NULL, NULL};
-    if ((!node->reads || !node->reads(node, run, done, &first)) && node->next_reader)
-        node->next_reader->reads(node->next_reader, run, 0, &first);
-    if (first.p != r->start) *r = (struct reading){first.p, first};
+    return (g->tap && node->name[0]) || (g->inputs && ggl_has_inputs(node));
 }
 
-static void meet(const struct execution *e, const struct ggl_node *node, const struct ggl_run *run, int phase, struct reading *r)
+/* Whether all threads meet after a phase; an observer sees the whole node. */
+static bool meet_after(const struct ggl_graph *g, const struct ggl_node *node, int phase)
 {
-    if (!ggl_run_cancelled(run)) look_ahead(node, run, phase + 1, r); /* a cancelled one may have left out what that looks at */
-    ggl_team_barrier_ahead(e->g->team, &r->left);
+    return phase + 1 < node->op->n_phases || ggl_ends_step(g, node) || tapped(g, node);
+}
+
+static void tap_node(const struct member *m, const struct ggl_node *node)
+{
+    const struct ggl_graph *g = m->pass->g;
+    if (!tapped(g, node)) return;
+    if (m->run.ith == 0 && !ggl_run_cancelled(&m->run)) {
+        if (g->inputs) ggl_show_inputs(g, node, m->pass->n_tokens);
+        if (g->tap && node->name[0]) g->tap(g->tap_user, node, m->pass->n_tokens, m->pass->pos);
+    }
+    ggl_team_barrier(g->team);
+}
+
+static void run_phase(struct member *m, const struct ggl_node *node, int phase)
+{
+    const struct ggl_graph *g = m->pass->g;
+    m->run.scratch = g->arena + node->scratch_offset;
+    m->run.given = g->given + node->first_given + phase * m->run.nth;
+    if (!ggl_run_cancelled(&m->run)) node->op->run(node, &m->run, phase);
+}
+
+static void look_at(const struct ggl_node *reader, const struct ggl_run *run, struct ggl_ahead *first)
+{
+    if (reader) reader->reads(reader, run, 0, first);
+}
+
+/* After `done` phases of a node. */
+static void look_ahead(struct member *m, const struct ggl_node *node, int done)
+{
+    struct ggl_ahead first = {NULL, NULL};
+    if (!node->reads || !node->reads(node, &m->run, done, &first)) {
+        if (node->next_reader) look_at(node->next_reader, &m->run, &first);
+        else if (m->next) look_at(m->next->first_reader, &m->run, &first);
+    }
+    if (first.p != m->reading.start) m->reading = (struct reading){first.p, first};
+}
+
+static void meet(struct member *m, const struct ggl_node *node, int done)
+{
+    if (!ggl_run_cancelled(&m->run)) look_ahead(m, node, done); /* a cancelled one may have left out what that looks at */
+    ggl_team_barrier_ahead(m->pass->g->team, &m->reading.left);
 }
 
 /* A cancelled run still meets at every barrier: threads that left at different nodes would wait for ever. */
-static void run_node(struct execution *e, const struct ggl_node *node, struct ggl_run *run, struct reading *r)
+static void run_node(struct member *m, const struct ggl_node *node)
 {
     for (int phase = 0; phase < node->op->n_phases; phase++) {
-        run_phase(e, node, run, phase);
-        if (meet_after(e, node, phase)) meet(e, node, run, phase, r);
+        run_phase(m, node, phase);
+        if (meet_after(m->pass->g, node, phase)) meet(m, node, phase + 1);
     }
-    tap_node(e, node, run);
+    tap_node(m, node);
 }
 
 /* ---- profile */
@@ -93,39 +110,53 @@ static struct ggl_profile_op *line_of(struct ggl_profile *p, const char *name)
 }
 
 /* run_node for the thread that keeps the profile. */
-static void time_node(struct execution *e, const struct ggl_node *node, struct ggl_run *run, struct reading *r)
+static void time_node(struct member *m, const struct ggl_node *node)
 {
-    struct ggl_profile_op *line = line_of(e->g->profile, node->op->name);
+    struct ggl_profile *profile = m->pass->g->profile;
+    struct ggl_profile_op *line = line_of(profile, node->op->name);
     line->calls++;
-    e->g->profile->nodes++;
+    profile->nodes++;
     double start = now();
     for (int phase = 0; phase < node->op->n_phases; phase++) {
-        run_phase(e, node, run, phase);
+        run_phase(m, node, phase);
         double done = now(), after = done;
-        if (meet_after(e, node, phase)) {
-            meet(e, node, run, phase, r);
+        if (meet_after(m->pass->g, node, phase)) {
+            meet(m, node, phase + 1);
             after = now();
-            e->g->profile->barriers++;
+            profile->barriers++;
         }
         line->run_s += done - start;
         line->wait_s += after - done;
         start = after;
     }
-    tap_node(e, node, run);
+    tap_node(m, node);
 }
 
 /* ---- running */
 
+/* The next pass begins when all threads are done with this one. */
+static void run_pass(struct member *m)
+{
+    const struct ggl_graph *g = m->pass->g;
+    void (*run_one)(struct member *, const struct ggl_node *) = m->run.ith == 0 && g->profile ? time_node : run_node;
+    const struct ggl_node *last = NULL;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i]->op) run_one(m, last = g->nodes[i]);
+    if (m->next && last) meet(m, last, last->op->n_phases);
+}
+
 static void run_thread(void *arg, int ith, int nth)
 {
     struct execution *e = arg;
-    struct ggl_run run = {.ith = ith, .nth = nth, .n_tokens = e->n_tokens, .pos = e->pos, .cancel = e->cancel, .stop = &e->stop,
-                          .k = &e->g->kernels, .domains = &e->g->domains, .number = e->g->number};
-    struct reading reading = {NULL, {NULL, NULL}};
-    void (*run_one)(struct execution *, const struct ggl_node *, struct ggl_run *, struct reading *) =
-        ith == 0 && e->g->profile ? time_node : run_node;
-    for (int i = 0; i < e->g->n_nodes; i++)
-        if (e->g->nodes[i]->op) run_one(e, e->g->nodes[i], &run, &reading);
+    struct member m = {.run = {.ith = ith, .nth = nth, .cancel = e->cancel, .stop = &e->stop}};
+    for (int i = 0; i < e->n_passes; i++) {
+        const struct ggl_graph *g = e->passes[i].g;
+        m.pass = &e->passes[i];
+        m.next = i + 1 < e->n_passes ? e->passes[i + 1].g : NULL;
+        m.run.n_tokens = m.pass->n_tokens, m.run.pos = m.pass->pos;
+        m.run.k = &g->kernels, m.run.domains = &g->domains, m.run.number = g->number;
+        run_pass(&m);
+    }
 }
 
 /* A new number makes all shares whole again. */
@@ -143,20 +174,47 @@ static const struct ggl_node *unbound_input(const struct ggl_graph *g)
     return NULL;
 }
 
-enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t pos, const atomic_bool *cancel,
-                                  struct ggl_error *err)
+static enum ggl_status check_pass(const struct ggl_pass *p, struct ggl_error *err)
 {
-    if (!g->arena || n_tokens < 1 || n_tokens > g->n_tokens_max || pos < 0)
+    const struct ggl_graph *g = p->g;
+    if (!g->arena || p->n_tokens < 1 || p->n_tokens > g->n_tokens_max || p->pos < 0)
         return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph: %lld tokens at %lld",
-                        (long long)n_tokens, (long long)pos);
+                        (long long)p->n_tokens, (long long)p->pos);
     if (unbound_input(g))
         return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph: input %d has no data",
                         unbound_input(g)->index);
-    struct execution e = {g, n_tokens, pos, cancel, false};
-    if (g->profile) g->profile->runs++;
-    take_back_shares(g);
-    enum ggl_status s = ggl_team_run(g->team, run_thread, &e, err);
+    return GGL_OK;
+}
+
+/* A graph's shares are whole once a run. */
+static enum ggl_status check_passes(const struct ggl_pass *passes, int n, struct ggl_error *err)
+{
+    if (n < 1) return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph: %d passes", n);
+    for (int i = 0; i < n; i++) {
+        enum ggl_status s = check_pass(&passes[i], err);
+        if (s) return s;
+        if (passes[i].g->team != passes[0].g->team)
+            return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph: pass %d has another team", i);
+        for (int j = 0; j < i; j++)
+            if (passes[i].g == passes[j].g)
+                return ggl_fail(err, GGL_ERR_ARGUMENT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph: pass %d has the graph of pass %d", i, j);
+    }
+    return GGL_OK;
+}
+
+enum ggl_status ggl_graphs_compute(const struct ggl_pass *passes, int n, const atomic_bool *cancel, struct ggl_error *err)
+{
+    enum ggl_status s = check_passes(passes, n, err);
     if (s) return s;
+    struct execution e = {passes, n, cancel, false};
+    if (passes[0].g->profile) passes[0].g->profile->runs++;
+    for (int i = 0; i < n; i++) take_back_shares(passes[i].g);
+    if ((s = ggl_team_run(passes[0].g->team, run_thread, &e, err))) return s;
     if (atomic_load(&e.stop)) return ggl_fail(err, GGL_ERR_CANCELLED, NULL, GGL_NO_OFFSET, NULL, NULL, "cancelled");
     return GGL_OK;
+}
+
+enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t pos, const atomic_bool *cancel, struct ggl_error *err)
+{
+    return ggl_graphs_compute(&(struct ggl_pass){g, n_tokens, pos}, 1, cancel, err);
 }

@@ -83,6 +83,11 @@ void ggl_node_bind(struct ggl_node *input, const void *data)
     if (input && !input->op) input->data = (uint8_t *)(uintptr_t)data;
 }
 
+void ggl_node_place(struct ggl_graph *g, struct ggl_node *output, void *data)
+{
+    if (output && output->op && g->arena) output->data = data ? data : g->arena + output->offset;
+}
+
 void ggl_graph_output(struct ggl_graph *g, struct ggl_node *node)
 {
     (void)g;

@@ -103,6 +103,7 @@ struct ggl_graph {
     struct ggl_given *given; /* [n_given]: of all phases of guided nodes, one a thread each */
     int n_given;
     uint16_t number; /* of the last run */
+    const struct ggl_node *first_reader; /* the first node that has one */
     ggl_tap_fn *tap;
     void *tap_user;
     ggl_inputs_fn *inputs;

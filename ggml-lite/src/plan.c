@@ -127,6 +127,7 @@ static void find_readers(struct ggl_graph *g)
         g->nodes[i]->next_reader = reader;
         if (g->nodes[i]->reads) reader = g->nodes[i];
     }
+    g->first_reader = reader;
 }
 
 enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struct ggl_error *err)

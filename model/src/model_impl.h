@@ -29,6 +29,7 @@ struct ggl_session {
     float *h_last;   /* streams after the last token, for the next MTP row: [n_embd * n_hc] */
     float *h_mtp;    /* the MTP block's input rows of a chunk */
     float *logits;   /* [n_vocab] of the last token */
+    float *next_logits; /* [n_vocab] where a run puts its own, until it has gone well */
     bool has_logits;
     atomic_bool cancel;
     ggl_progress_fn *progress;

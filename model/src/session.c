@@ -89,11 +89,12 @@ static enum ggl_status init(struct ggl_session *s, struct ggl_error *err)
     if ((status = ggl_graph_plan(s->head.g, m->team, err))) return status;
     if (s->params.mtp && (status = ggl_graph_plan(s->mtp.g, m->team, err))) return status;
     s->logits = malloc((size_t)m->hp.n_vocab * 4);
+    s->next_logits = malloc((size_t)m->hp.n_vocab * 4);
     if (s->params.mtp) {
         s->h_last = calloc((size_t)stream_width(s), 4); /* zeros: an empty session can be saved, too */
         s->h_mtp = malloc((size_t)(stream_width(s) * s->params.n_chunk) * 4);
     }
-    if (!s->logits || (s->params.mtp && (!s->h_last || !s->h_mtp))) return out_of_memory(err);
+    if (!s->logits || !s->next_logits || (s->params.mtp && (!s->h_last || !s->h_mtp))) return out_of_memory(err);
     return GGL_OK;
 }
 
@@ -125,6 +126,7 @@ void ggl_session_free(struct ggl_session *s)
     free(s->h_last);
     free(s->h_mtp);
     free(s->logits);
+    free(s->next_logits);
     free(s);
 }
 
@@ -150,7 +152,7 @@ enum ggl_status ggl_memory_estimate(const struct ggl_model *m, const struct ggl_
     if (status) return status;
     out->weights = m->weight_bytes;
     out->cache = v4_cache_bytes(&m->hp, s.params.n_ctx, !s.params.cache_rounding_off, s.params.mtp) + (uint64_t)s.params.n_ctx * 4;
-    out->activations = total + (uint64_t)m->hp.n_vocab * 4;
+    out->activations = total + 2 * (uint64_t)m->hp.n_vocab * 4;
     if (s.params.mtp) out->activations += (uint64_t)stream_width(&s) * 4 * ((uint64_t)s.params.n_chunk + 1);
     return GGL_OK;
 }
@@ -169,20 +171,36 @@ static bool reserve_tokens(struct ggl_session *s, int64_t n)
     return true;
 }
 
-/* Logits of n rows of h; where someone looks all are computed, and the last one is kept. */
-static enum ggl_status run_head(struct ggl_session *s, const float *h, int64_t n, int64_t pos, struct ggl_error *err)
+/* Every token's logits for whoever looks at them; the last one's are kept. */
+static enum ggl_status run_heads(struct ggl_session *s, const float *h, int64_t n, struct ggl_error *err)
 {
     int64_t n_vocab = s->model->hp.n_vocab, width = stream_width(s);
-    for (int64_t t = s->logits_fn || s->calibrate ? 0 : n - 1; t < n; t += HEAD_ROWS) {
+    ggl_node_place(s->head.g, s->head.out, NULL);
+    const float *logits = ggl_node_data(s->head.out);
+    for (int64_t t = 0; t < n; t += HEAD_ROWS) {
         int64_t rows = n - t < HEAD_ROWS ? n - t : HEAD_ROWS;
         ggl_node_bind(s->head.h, h + t * width);
-        enum ggl_status status = ggl_graph_compute(s->head.g, rows, pos + t, &s->cancel, err);
+        enum ggl_status status = ggl_graph_compute(s->head.g, rows, s->n_past + t, &s->cancel, err);
         if (status) return status;
-        const float *logits = ggl_node_data(s->head.out);
         for (int64_t i = 0; s->logits_fn && i < rows; i++)
-            s->logits_fn(s->logits_user, pos + t + i, logits + i * n_vocab, false);
+            s->logits_fn(s->logits_user, s->n_past + t + i, logits + i * n_vocab, false);
         if (t + rows == n) memcpy(s->logits, logits + (rows - 1) * n_vocab, (size_t)n_vocab * 4);
     }
+    return GGL_OK;
+}
+
+/* The last token's logits alone, behind `before`, if that is to run yet.  Those of the tokens before stay until all went well. */
+static enum ggl_status run_last_head(struct ggl_session *s, const struct ggl_pass *before, const float *h, int64_t n, struct ggl_error *err)
+{
+    struct ggl_pass passes[2] = {{s->head.g, 1, s->n_past + n - 1}, {NULL, 0, 0}};
+    if (before) passes[1] = passes[0], passes[0] = *before;
+    ggl_node_bind(s->head.h, h + (n - 1) * stream_width(s));
+    ggl_node_place(s->head.g, s->head.out, s->next_logits);
+    enum ggl_status status = ggl_graphs_compute(passes, before ? 2 : 1, &s->cancel, err);
+    if (status) return status;
+    float *swap = s->logits;
+    s->logits = s->next_logits;
+    s->next_logits = swap;
     return GGL_OK;
 }
 
@@ -203,14 +221,18 @@ static enum ggl_status run_mtp(struct ggl_session *s, const float *h, const int3
     return status;
 }
 
+/* Trunk, drafts, head: in one run of the threads where nothing of ours comes in between. */
 static enum ggl_status run_chunk(struct ggl_session *s, const int32_t *ids, int64_t n, struct ggl_error *err)
 {
     enum ggl_status status;
-    ggl_node_bind(s->trunk.ids, ids);
-    if ((status = ggl_graph_compute(s->trunk.g, n, s->n_past, &s->cancel, err))) return status;
+    const struct ggl_pass trunk = {s->trunk.g, n, s->n_past};
     const float *h = ggl_node_data(s->trunk.out);
+    const bool all_logits = s->logits_fn || s->calibrate, together = !all_logits && !s->params.mtp;
+    ggl_node_bind(s->trunk.ids, ids);
+    if (!together && (status = ggl_graphs_compute(&trunk, 1, &s->cancel, err))) return status;
     if (s->params.mtp && (status = run_mtp(s, h, ids, n, err))) return status;
-    if ((status = run_head(s, h, n, s->n_past, err))) return status;
+    status = all_logits ? run_heads(s, h, n, err) : run_last_head(s, together ? &trunk : NULL, h, n, err);
+    if (status) return status;
     if (s->params.mtp) memcpy(s->h_last, h + (n - 1) * stream_width(s), (size_t)stream_width(s) * 4);
     memcpy(s->tokens + s->n_past, ids, (size_t)n * sizeof(*ids));
     s->n_past += n;

@@ -57,6 +57,18 @@ GGL_API uint64_t ggl_graph_n_nodes(const struct ggl_graph *g);
 GGL_API enum ggl_status ggl_graph_compute(struct ggl_graph *g, int64_t n_tokens, int64_t pos, const ggl_atomic_bool *cancel,
                                           struct ggl_error *err);
 
+/* Different graphs of one team, one after the other as if each were computed on its own; but the threads are woken once, and
+ * fetch the next graph's weights while they wait for the end of the one before. */
+struct ggl_pass {
+    struct ggl_graph *g;
+    int64_t n_tokens, pos;
+};
+GGL_API enum ggl_status ggl_graphs_compute(const struct ggl_pass *passes, int n, const ggl_atomic_bool *cancel, struct ggl_error *err);
+
+/* Where the output's rows go instead of into the arena, for as many tokens as there is room for there; NULL: the arena again.  It must
+ * stay valid while the graph runs. */
+GGL_API void ggl_node_place(struct ggl_graph *g, struct ggl_node *output, void *data);
+
 /* Called by the executor, on one thread, after a node with a name has run. */
 typedef void ggl_tap_fn(void *user, const struct ggl_node *node, int64_t n_tokens, int64_t pos);
 GGL_API void ggl_graph_set_tap(struct ggl_graph *g, ggl_tap_fn *fn, void *user);

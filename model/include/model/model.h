@@ -97,7 +97,8 @@ GGL_API void ggl_session_free(struct ggl_session *s);
 GGL_API enum ggl_status ggl_session_eval(struct ggl_session *s, const int32_t *ids, int64_t n, struct ggl_error *err);
 GGL_API int64_t ggl_session_n_past(const struct ggl_session *s);
 GGL_API int32_t ggl_session_n_chunk(const struct ggl_session *s); /* what n_chunk came to be */
-GGL_API const float *ggl_session_logits(const struct ggl_session *s); /* [n_vocab] of the last token; NULL before the first */
+/* [n_vocab] of the last token; NULL before the first.  The session's, until it is evaluated again: then they may lie elsewhere. */
+GGL_API const float *ggl_session_logits(const struct ggl_session *s);
 GGL_API void ggl_session_clear(struct ggl_session *s);                /* back to an empty context */
 GGL_API void ggl_session_cancel(struct ggl_session *s);               /* any thread; the running or next eval returns CANCELLED */
 
