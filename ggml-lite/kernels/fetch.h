@@ -4,7 +4,7 @@
  * 95 % when told).  Cores that guess further ahead by themselves lose by it, so each kernel has both forms.
  *
  * Two steps, because either alone was slower: far ahead into the second-level cache, near into the first.  Fetching beyond the
- * end of a mapping does nothing.  How far ahead was tried kernel by kernel (docs/performance.md).
+ * end of a mapping does nothing.  How far ahead was tried kernel by kernel (docs/performance-log.md).
  *
  * Functions that only fetch are always_inline: the compiler takes them for functions without effect and leaves calls out.
  */

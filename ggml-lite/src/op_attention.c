@@ -7,11 +7,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Of a thread's scratch: a tile of rows (as floats, or as BF16 twice), the sums of the heads, queries in BF16. */
+/* Of a thread's scratch: a tile of rows (as floats, or as BF16 twice), two numbers a head, queries in BF16. */
 static int64_t attention_floats(const struct ggl_attention *a)
 {
     int64_t q = a->bf16 ? (int64_t)a->n_head * a->n_dim / 2 : 0;
-    return (((int64_t)GGL_ATTENTION_TILE + a->n_head) * a->n_dim + 2 * (int64_t)a->n_head + q + 15) & ~(int64_t)15;
+    return ((int64_t)GGL_ATTENTION_TILE * a->n_dim + 2 * (int64_t)a->n_head + q + 15) & ~(int64_t)15;
 }
 
 static uint64_t attention_scratch(const struct ggl_node *node, int64_t n_tokens, int nth)
@@ -95,8 +95,9 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
 {
     const struct ggl_attention *a = &node->p.attention;
     float *rows = (float *)(void *)run->scratch + (int64_t)run->ith * attention_floats(a);
-    float *acc = rows + (int64_t)GGL_ATTENTION_TILE * a->n_dim, *max = acc + (int64_t)a->n_head * a->n_dim;
-    struct ggl_attention_state s = {n_head, a->n_dim, (float)(1.0 / sqrt((double)a->n_dim)), acc, max, max + a->n_head};
+    float *max = rows + (int64_t)GGL_ATTENTION_TILE * a->n_dim;
+    float *out = ggl_f32_out(node, t) + (int64_t)head * a->n_dim; /* where the sums grow */
+    struct ggl_attention_state s = {n_head, a->n_dim, (float)(1.0 / sqrt((double)a->n_dim)), out, max, max + a->n_head};
     struct visible v = visible_rows(node, run, t);
     const float *q = ggl_f32_row(node->src[0], t) + (int64_t)head * a->n_dim;
     uint16_t *q16 = (uint16_t *)(void *)(max + 2 * (int64_t)a->n_head);
@@ -110,8 +111,7 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
         gather(&v, i + GGL_ATTENTION_TILE, &tile); /* on their way while these are multiplied */
         multiply_tile(&v, &s, q, q16, rows, n);
     }
-    float *out = ggl_f32_out(node, t) + (int64_t)head * a->n_dim;
-    run->k->attention_end(&s, a->sinks + head, out);
+    run->k->attention_end(&s, a->sinks + head);
     for (int h = 0; node->src[4] && h < n_head; h++)
         run->k->rope_f32(out + (int64_t)(h + 1) * a->n_dim - a->n_rope, ggl_f32_row(node->src[4], t), a->n_rope, true);
 }

@@ -21,7 +21,7 @@
  *
  * BF16 has one part, and panels of 16 rows as they are: each is a long piece of memory, and a vector of its inputs is all
  * that the first-level cache must hold.  They are copied all the same, since a mapped file comes in small pages, where
- * a copy has large ones (15 % faster, docs/performance.md) on the node of those who read it.
+ * a copy has large ones (15 % faster, docs/performance-log.md) on the node of those who read it.
  */
 struct ggl_packed {
     int64_t n_in, n_out, n_panels, part;

@@ -19,17 +19,16 @@ struct problem {
     float *q, *rows, *sinks;
 };
 
-static void run(const struct kernel *fn, const struct ggl_kernels *k, const struct problem *p, float *acc,
-                float *state, float *out)
+static void run(const struct kernel *fn, const struct ggl_kernels *k, const struct problem *p, float *out, float *state)
 {
     struct ggl_attention_state s = {p->n_head, (int)p->n_dim, (float)(1 / sqrt((double)p->n_dim)),
-                                    acc,       state,         state + p->n_head};
+                                    out,       state,         state + p->n_head};
     fn->begin(&s);
     for (int i = 0; i < p->n_rows; i += GGL_ATTENTION_TILE) {
         int n = p->n_rows - i < GGL_ATTENTION_TILE ? p->n_rows - i : GGL_ATTENTION_TILE;
         fn->tile(k, &s, p->q, p->rows + i * p->n_dim, n);
     }
-    fn->end(&s, p->sinks, out);
+    fn->end(&s, p->sinks);
 }
 
 /* Head h's output in double, and how far a float one may be from it. */
@@ -85,8 +84,8 @@ static void check(ck_kernel *unused, int64_t n)
     for (int64_t i = 0; i < p.n_head * n; i++)
         p.q[i] *= magnitude;
     if (ck_next(2)) p.sinks[0] = far_sink; /* above or below every score */
-    float *acc = ck_f32(p.n_head * n), *state = ck_f32(2 * p.n_head), *out = ck_f32(p.n_head * n);
-    run(under_test, ck_kernels(), &p, acc, state, out);
+    float *out = ck_f32(p.n_head * n), *state = ck_f32(2 * p.n_head);
+    run(under_test, ck_kernels(), &p, out, state);
     for (int h = 0; h < p.n_head; h++) {
         double want[130], bound[130];
         exact(&p, h, want, bound);
@@ -136,7 +135,7 @@ static void same_bits_at_real_widths(void **state)
 {
     (void)state;
     enum { HEADS = 7, ROWS = 131, MAX_DIM = 512 };
-    static float q[HEADS * MAX_DIM], rows[ROWS * MAX_DIM], acc[2][HEADS * MAX_DIM], st[2][2 * HEADS], out[2][HEADS * MAX_DIM];
+    static float q[HEADS * MAX_DIM], rows[ROWS * MAX_DIM], st[2 * HEADS], out[2][HEADS * MAX_DIM];
     static const int dims[] = {64, 128, 192, 448, 512};
     float sinks[HEADS] = {0, 1, -1, 30, -30, 2, 3};
     const struct kernel reference = {ggl_attention_begin_ref, ggl_attention_tile_ref, ggl_attention_end_ref};
@@ -150,8 +149,8 @@ static void same_bits_at_real_widths(void **state)
         for (int heads = 1; heads <= HEADS; heads++)
             for (size_t d = 0; d < sizeof(dims) / sizeof(dims[0]); d++) {
                 struct problem p = {heads, ROWS, dims[d], q, rows, sinks};
-                run(&reference, &k, &p, acc[0], st[0], out[0]);
-                run(&kernels[i], &k, &p, acc[1], st[1], out[1]);
+                run(&reference, &k, &p, out[0], st);
+                run(&kernels[i], &k, &p, out[1], st);
                 assert_memory_equal(out[0], out[1], sizeof(float) * (size_t)(heads * dims[d]));
             }
     }
@@ -162,7 +161,7 @@ static void a_whole_head(void **state)
 {
     (void)state;
     enum { DIM = 512, ROWS = 257 };
-    static float q[DIM], rows[ROWS * DIM], acc[DIM], st[2], out[DIM], sinks[1] = {0.5f};
+    static float q[DIM], rows[ROWS * DIM], st[2], out[DIM], sinks[1] = {0.5f};
     static double want[DIM], bound[DIM];
     uint32_t seed = 12345;
     for (int i = 0; i < ROWS * DIM; i++) {
@@ -174,7 +173,7 @@ static void a_whole_head(void **state)
     struct ggl_kernels k;
     ggl_kernels_pick(&k, ggl_cpu_isa());
     const struct kernel best = {k.attention_begin, k.attention_tile, k.attention_end};
-    run(&best, &k, &p, acc, st, out);
+    run(&best, &k, &p, out, st);
     exact(&p, 0, want, bound);
     for (int d = 0; d < DIM; d++)
         assert_true(fabs((double)out[d] - want[d]) <= bound[d]);
@@ -187,12 +186,12 @@ static void nan_shows(void **state)
     collect();
     for (int i = 0; i < n_kernels; i++) {
         if (levels[i] & ~ggl_cpu_isa()) continue;
-        float q[4] = {1, 1, 1, 1}, rows[12] = {1, 2, 3, 4, 5, NAN, 7, 8, 9, 1, 2, 3}, sinks[1] = {0}, acc[4],
-              st[2], out[4];
+        float q[4] = {1, 1, 1, 1}, rows[12] = {1, 2, 3, 4, 5, NAN, 7, 8, 9, 1, 2, 3}, sinks[1] = {0}, st[2],
+              out[4];
         struct problem p = {1, 3, 4, q, rows, sinks};
         struct ggl_kernels k;
         ggl_kernels_pick(&k, ggl_cpu_isa());
-        run(&kernels[i], &k, &p, acc, st, out);
+        run(&kernels[i], &k, &p, out, st);
         for (int d = 0; d < 4; d++)
             assert_true(isnan(out[d]));
     }
@@ -200,26 +199,26 @@ static void nan_shows(void **state)
 
 /* ---- broken ones */
 
-static void end_without_sink(const struct ggl_attention_state *s, const float *sinks, float *out)
+static void end_without_sink(struct ggl_attention_state *s, const float *sinks)
 {
     (void)sinks;
     for (int64_t i = 0; i < (int64_t)s->n_head * s->n_dim; i++)
-        out[i] = s->acc[i] / s->sum[i / s->n_dim];
+        s->acc[i] /= s->sum[i / s->n_dim];
 }
 
-static void end_scaled_sink(const struct ggl_attention_state *s, const float *sinks, float *out)
+static void end_scaled_sink(struct ggl_attention_state *s, const float *sinks)
 {
     float scaled[8];
     for (int h = 0; h < s->n_head; h++)
         scaled[h] = sinks[h] * s->scale;
-    ggl_attention_end_ref(s, scaled, out);
+    ggl_attention_end_ref(s, scaled);
 }
 
-static void end_overflows(const struct ggl_attention_state *s, const float *sinks, float *out)
+static void end_overflows(struct ggl_attention_state *s, const float *sinks)
 {
     for (int h = 0; h < s->n_head; h++)
         for (int i = 0; i < s->n_dim; i++)
-            out[h * s->n_dim + i] = s->acc[h * s->n_dim + i] / (s->sum[h] + expf(3 * (sinks[h] - s->max[h])));
+            s->acc[h * s->n_dim + i] /= s->sum[h] + expf(3 * (sinks[h] - s->max[h]));
 }
 
 static void tile_keeps_maximum(const struct ggl_kernels *k, struct ggl_attention_state *s, const float *q,

@@ -90,14 +90,14 @@ static struct problem random_problem(int64_t length)
 
 static void run(ggl_attention_tile_bf16_fn *tile, const struct problem *p, const float *sinks, float *out)
 {
-    float *acc = ck_f32(p->n_head * p->n_dim), *state = ck_f32(2 * p->n_head);
-    struct ggl_attention_state s = {p->n_head, p->n_dim, (float)(1 / sqrt((double)p->n_dim)), acc, state, state + p->n_head};
+    float *state = ck_f32(2 * p->n_head);
+    struct ggl_attention_state s = {p->n_head, p->n_dim, (float)(1 / sqrt((double)p->n_dim)), out, state, state + p->n_head};
     ggl_attention_begin_ref(&s);
     for (int i = 0; i < p->n_rows; i += TILE) {
         int64_t at = i / TILE * ggl_attention_pack_values(p->n_dim);
         tile(&s, p->q, p->keys + at, p->values + at, p->n_rows - i < TILE ? p->n_rows - i : TILE);
     }
-    ggl_attention_end_ref(&s, sinks, out);
+    ggl_attention_end_ref(&s, sinks);
 }
 
 static void exact(const struct problem *p, int h, float sink, double *want, double *bound)

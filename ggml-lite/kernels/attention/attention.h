@@ -4,7 +4,7 @@
  *
  *     ggl_attention_begin(&s, n_head, n_dim, ...);
  *     for each tile of decoded rows: ggl_attention_tile(&s, q, rows, n);
- *     ggl_attention_end(&s, sinks, out);
+ *     ggl_attention_end(&s, sinks);
  */
 #ifndef GGL_KERNEL_ATTENTION_H
 #define GGL_KERNEL_ATTENTION_H
@@ -18,7 +18,7 @@ struct ggl_kernels;
 struct ggl_attention_state {
     int n_head, n_dim;
     float scale; /* n_dim^-0.5 */
-    float *acc;  /* [n_head][n_dim] sum of exp(s - max) * row */
+    float *acc;  /* [n_head][n_dim] sum of exp(s - max) * row; at the end the result */
     float *max;  /* [n_head] */
     float *sum;  /* [n_head] */
 };
@@ -27,7 +27,7 @@ typedef void ggl_attention_begin_fn(struct ggl_attention_state *s);
 /* q [n_head][n_dim], rows [n][n_dim], 1 <= n <= GGL_ATTENTION_TILE */
 typedef void ggl_attention_tile_fn(const struct ggl_kernels *k, struct ggl_attention_state *s, const float *q,
                                    const float *rows, int n);
-/* out [n_head][n_dim]: acc / (sum + exp(sink - max)) */
-typedef void ggl_attention_end_fn(const struct ggl_attention_state *s, const float *sinks, float *out);
+/* acc / (sum + exp(sink - max)), in its place */
+typedef void ggl_attention_end_fn(struct ggl_attention_state *s, const float *sinks);
 
 #endif

@@ -36,13 +36,12 @@ void ggl_attention_tile_ref(const struct ggl_kernels *k, struct ggl_attention_st
     }
 }
 
-void ggl_attention_end_ref(const struct ggl_attention_state *s, const float *sinks, float *out)
+void ggl_attention_end_ref(struct ggl_attention_state *s, const float *sinks)
 {
     for (int h = 0; h < s->n_head; h++) {
         /* The sink may exceed every score: take it into the maximum. */
         float max = sinks[h] > s->max[h] ? sinks[h] : s->max[h], shrink = ggl_expf(s->max[h] - max);
         float scale = shrink / (s->sum[h] * shrink + ggl_expf(sinks[h] - max));
-        for (int i = 0; i < s->n_dim; i++)
-            out[(int64_t)h * s->n_dim + i] = s->acc[(int64_t)h * s->n_dim + i] * scale;
+        for (int i = 0; i < s->n_dim; i++) s->acc[(int64_t)h * s->n_dim + i] *= scale;
     }
 }
