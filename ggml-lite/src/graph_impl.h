@@ -70,6 +70,7 @@ struct ggl_node {
     int64_t parts;     /* > 0, one phase: a row is that many equal parts, and ggl_share deals out those of all tokens */
     unsigned part_src; /* bit s: part i reads part i of src[s] and nothing else of it */
     unsigned late_src; /* bit s: src[s] is read in the last phase alone */
+    bool in_place;     /* part i may be written where part i of src[0] lies, which is as wide */
     const void *state[GGL_MAX_STATE]; /* rings and lists that it reads or writes */
     bool guided; /* its phases have shares of guided.h */
     ggl_reads_fn *reads; /* NULL: little */

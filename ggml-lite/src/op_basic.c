@@ -66,7 +66,7 @@ static void run_rope(const struct ggl_node *node, const struct ggl_run *run, int
     const float *x = ggl_f32_row(node->src[0], 0);
     float *y = ggl_f32_out(node, 0);
     for (int64_t i = begin; i < end; i++) {
-        memcpy(y + i * n_dim, x + i * n_dim, (size_t)n_dim * 4);
+        if (y != x) memcpy(y + i * n_dim, x + i * n_dim, (size_t)n_dim * 4);
         run->k->rope_f32(y + (i + 1) * n_dim - n_rope, ggl_f32_row(node->src[1], i / heads), n_rope,
                          node->p.rope.inverse);
     }
@@ -83,7 +83,7 @@ struct ggl_node *ggl_rope(struct ggl_graph *g, struct ggl_node *x, struct ggl_no
     struct ggl_node *node = ggl_node_new(g, &op_rope, GGL_ELEM_F32, x->width, 2, (struct ggl_node *[]){x, table});
     if (!node) return NULL;
     node->p.rope.n_dim = n_dim, node->p.rope.n_rope = n_rope, node->p.rope.inverse = inverse;
-    node->parts = x->width / n_dim;
+    node->parts = x->width / n_dim, node->in_place = true;
     node->part_src = node->parts == 1 ? 3 : 1; /* the table's row is for all heads of a token */
     return node;
 }
@@ -111,7 +111,7 @@ struct ggl_node *ggl_rms_norm(struct ggl_graph *g, struct ggl_node *x, const flo
     struct ggl_node *node = ggl_node_new(g, &op_rms_norm, GGL_ELEM_F32, x->width, 1, &x);
     if (!node) return NULL;
     node->p.norm.w = w, node->p.norm.group = group, node->p.norm.eps = eps;
-    node->parts = x->width / group, node->part_src = 1;
+    node->parts = x->width / group, node->part_src = 1, node->in_place = true;
     return node;
 }
 

@@ -1,7 +1,9 @@
 /*
  * The memory plan: every node's rows get a place in one arena, and places are
  * used again in the step after that of the last reader (steps.c: within a step the
- * order of nodes means nothing).  First fit over the nodes in order; a graph has some
+ * order of nodes means nothing).  A norm or a rotation takes its source's place if
+ * nothing else needs that: half as much memory for what is widest, and lines that
+ * are in a cache already.  First fit over the nodes in order; a graph has some
  * hundreds of nodes, so the quadratic search costs microseconds.
  */
 #include "graph_impl.h"
@@ -22,12 +24,19 @@ struct block {
 struct plan {
     struct block *blocks;
     int n;
+    int *rows; /* of each node: 1 + the block of its rows */
     uint64_t end;
 };
 
 static bool overlaps(const struct block *b, int first, int last)
 {
     return b->first <= last && first <= b->last;
+}
+
+/* The block of a node's rows; NULL: they need none. */
+static struct block *block_of(const struct plan *p, const struct ggl_node *node)
+{
+    return p->rows[node->index] ? &p->blocks[p->rows[node->index] - 1] : NULL;
 }
 
 /* The lowest offset at which `bytes` fit beside every block alive in [first, last]. */
@@ -64,6 +73,42 @@ static int last_read(const struct ggl_graph *g, const struct ggl_node *node)
     return node->last_use < g->n_nodes ? g->nodes[node->last_use]->last_step : INT32_MAX;
 }
 
+static bool has_source(const struct ggl_node *node, const struct ggl_node *src)
+{
+    for (int s = 0; s < node->n_src; s++)
+        if (node->src[s] == src) return true;
+    return false;
+}
+
+/* Whether nobody but the node itself reads its first source in its step or later. */
+static bool may_overwrite(const struct ggl_graph *g, const struct ggl_node *node)
+{
+    const struct ggl_node *src = node->src[0];
+    if (!node->in_place || !src || !src->op || src->last_use != node->index) return false;
+    if (src->width != node->width || src->elem != node->elem) return false;
+    for (int i = src->index + 1; i < node->index; i++)
+        if (has_source(g->nodes[i], src) && g->nodes[i]->last_step >= node->first_step) return false;
+    return true;
+}
+
+/* The place of a node's rows: its first source's, which then lives on, or one of its own. */
+static bool place_rows(const struct ggl_graph *g, const struct ggl_node *node, struct plan *p, uint64_t *offset)
+{
+    uint64_t bytes;
+    if (!row_bytes(g, node, &bytes)) return false;
+    if (!bytes) return true;
+    if (may_overwrite(g, node)) {
+        struct block *b = block_of(p, node->src[0]);
+        b->last = last_read(g, node);
+        p->rows[node->index] = p->rows[node->src[0]->index];
+        *offset = b->offset;
+        return true;
+    }
+    if (!place(p, bytes, node->first_step, last_read(g, node), offset)) return false;
+    p->rows[node->index] = p->n;
+    return true;
+}
+
 /* keep: the nodes get their places; otherwise only the size matters. */
 static bool plan_nodes(struct ggl_graph *g, int nth, bool keep, struct plan *p)
 {
@@ -71,8 +116,7 @@ static bool plan_nodes(struct ggl_graph *g, int nth, bool keep, struct plan *p)
         struct ggl_node *node = g->nodes[i];
         uint64_t bytes, offset = 0, scratch_offset = 0;
         if (!node->op) continue;
-        if (!row_bytes(g, node, &bytes)) return false;
-        if (bytes && !place(p, bytes, node->first_step, last_read(g, node), &offset)) return false;
+        if (!place_rows(g, node, p, &offset)) return false;
         if (node->op->scratch) {
             bytes = node->op->scratch(node, g->n_tokens_max, nth);
             if (!ggl_align_u64(bytes, ALIGN, &bytes)) return false;
@@ -90,12 +134,14 @@ static enum ggl_status lay_out(struct ggl_graph *g, int n_threads, bool keep, ui
         if (err) *err = g->err;
         return g->err.status;
     }
-    struct plan p = {.blocks = calloc(2 * (size_t)g->n_nodes + 1, sizeof(struct block))};
-    if (!p.blocks) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "graph plan: out of memory");
+    struct plan p = {.blocks = calloc(2 * (size_t)g->n_nodes + 1, sizeof(*p.blocks)), .rows = calloc((size_t)g->n_nodes + 1, sizeof(*p.rows))};
+    bool enough = p.blocks && p.rows, ok = false;
     ggl_graph_find_steps(g);
-    bool ok = plan_nodes(g, n_threads, keep, &p);
+    if (enough) ok = plan_nodes(g, n_threads, keep, &p);
     free(p.blocks);
+    free(p.rows);
     *bytes = p.end;
+    if (!enough) return ggl_fail(err, GGL_ERR_NOMEM, NULL, GGL_NO_OFFSET, NULL, NULL, "graph plan: out of memory");
     if (!ok) return ggl_fail(err, GGL_ERR_LIMIT, NULL, GGL_NO_OFFSET, NULL, NULL, "graph plan: arena too large");
     return GGL_OK;
 }
