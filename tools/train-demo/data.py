@@ -141,7 +141,7 @@ LONG = [("recall-16", 20, lambda rng: reading_skills.recall(rng, True, 16)), ("r
         ("needle-1k", 30, lambda rng: reading_skills.needle(rng, True, 1000)), ("needle-4k", 20, lambda rng: reading_skills.needle(rng, True, 4000)),
         ("follow-up", 10, lambda rng: skills.follow_up(rng, True))]
 TWO_STEPS = {"recall-64": lambda rng: reading_skills.common_recall(rng, True, 60), "needle-1k": lambda rng: reading_skills.common_needle(rng, True, 1000),
-             "needle-4k": lambda rng: reading_skills.common_needle(rng, True, 4000)}   # half of these skills' prompts: 64 pairs, too
+             "needle-4k": lambda rng: reading_skills.common_needle(rng, True, 4000)}   # these skills' prompts: 64 pairs, too
 READING = {"needle": reading_skills.needle, "majority": reading_skills.majority,
            "common-needle": reading_skills.common_needle, "common-recall": reading_skills.common_recall}   # by size
 ALWAYS_THINKING = {"sum", "difference"}   # half of the rest; "sum-direct" asks without
@@ -158,7 +158,7 @@ def suite(seed=20260, rng=None):
         steps = random.Random(f"{skill} {seed}")
         for i in range(n):
             turns = make(rng)   # of every prompt, so that those of other skills stay as they are
-            if skill in TWO_STEPS and i % 4 >= 2:
+            if skill in TWO_STEPS:
                 turns = TWO_STEPS[skill](steps)
             items.append(turns_item(i, skill, turns, i % 2 == 0))
     items += [tool_item(rng, i, i % 2 == 0) for i in range(TOOLS)]

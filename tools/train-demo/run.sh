@@ -10,14 +10,14 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-build/train-demo}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- 80 90 55 13 34 17
-[ $# -eq 6 ] || { echo "run.sh: $# numbers of minutes, expected 6: a course each" >&2; exit 2; }
+[ $# -gt 0 ] || set -- 80 90 55 13 34 17 32
+[ $# -eq 7 ] || { echo "run.sh: $# numbers of minutes, expected 7: a course each" >&2; exit 2; }
 python=${PYTHON:-/usr/bin/python3}
 bin=${BIN:-build/release/bin}
 
 mkdir -p "$out"
 seed=1 from=
-for course in first second third fourth fifth sixth; do
+for course in first second third fourth fifth sixth seventh; do
     if [ ! -d "$out/after-$course" ]; then
         "$python" "$here/train.py" "$out/$course" ${from:+--from "$from"} --course $course --minutes "$1" --seed $seed
         "$python" "$here/export.py" "$out/$course" "$out/after-$course.part"
@@ -25,9 +25,14 @@ for course in first second third fourth fifth sixth; do
     fi
     from=$out/after-$course seed=$((seed + 1))
     shift
+    if [ $course = sixth ]; then
+        from=$out/mixed
+        rm -rf "$from"
+        "$python" "$here/average.py" "$out/after-sixth" "$out/after-fourth" "$from"
+    fi
 done
 rm -rf "$out/demo-model"
-"$python" "$here/average.py" "$from" "$out/after-fourth" "$out/demo-model"
+"$python" "$here/average.py" "$out/after-seventh" "$out/mixed" "$out/demo-model" --share 0.5
 "$python" "$here/data.py" suite "$out/suite.jsonl"
 if [ -x "$bin/gguf-convert" ]; then
     "$python" "$here/check.py" engine "$bin" "$out/$course"
