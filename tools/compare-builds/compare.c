@@ -2,16 +2,14 @@
  * Two builds of the library in one process, in turn: which is faster, where the machine itself changes by a fifth from one second
  * to the next.  See run.sh, which builds both and this.
  *
- *     compare A.so B.so MODEL ROUNDS TOKENS [--prompt]
+ *     compare-builds A.so B.so MODEL ROUNDS TOKENS [--prompt]
  *
  * A round is a pass of the reading loop, TOKENS tokens one by one (or a prompt of them) by A, another pass and the same tokens by
  * B; every second round begins with B.  Printed is the mean of log(B's time / A's) over the rounds as a ratio, with its standard error, the
  * median, and each one's share of what the passes of reading gave.  Both builds must have the interface of this program's headers.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
-#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,12 +33,12 @@ struct build {
 struct plan {
     int rounds, tokens;
     bool prompt;
-    int32_t n_vocab;
+    int32_t n_vocab, n_ctx;
 };
 
 static void die(const char *what, const char *why)
 {
-    fprintf(stderr, "compare: %s: %s\n", what, why);
+    fprintf(stderr, "compare-builds: %s: %s\n", what, why);
     exit(1);
 }
 
@@ -56,7 +54,8 @@ static void *symbol(const struct build *b, const char *name)
 
 static void check(const struct build *b, enum ggl_status status, const struct ggl_error *err)
 {
-    if (status) die(b->path, err->what);
+    char line[GGL_ERROR_LINE];
+    if (status) die(b->path, CALL(b, ggl_error_line)(err, line, sizeof(line)));
 }
 
 static void open_build(struct build *b, const char *model)
@@ -68,8 +67,14 @@ static void open_build(struct build *b, const char *model)
     mp.precision = GGL_PRECISION_FAST;
     check(b, CALL(b, ggl_model_load)(model, &mp, &b->model, &err), &err);
     struct ggl_session_params sp = CALL(b, ggl_session_defaults)();
-    sp.n_ctx = CONTEXT;
+    if (CALL(b, ggl_model_n_ctx_train)(b->model) > CONTEXT) sp.n_ctx = CONTEXT;
     check(b, CALL(b, ggl_session_new)(b->model, &sp, &b->session, &err), &err);
+}
+
+static void close_build(struct build *b)
+{
+    CALL(b, ggl_session_free)(b->session);
+    CALL(b, ggl_model_free)(b->model);
 }
 
 static double now(void)
@@ -90,7 +95,7 @@ static double time_round(struct build *b, const struct plan *p, int round)
         rng = rng * 1664525 + 1013904223;
         ids[i] = (int32_t)((uint64_t)rng * (uint32_t)p->n_vocab >> 32);
     }
-    if (p->prompt || CALL(b, ggl_session_n_past)(b->session) + p->tokens > CONTEXT) CALL(b, ggl_session_clear)(b->session);
+    if (p->prompt || CALL(b, ggl_session_n_past)(b->session) + p->tokens > p->n_ctx) CALL(b, ggl_session_clear)(b->session);
     int64_t at_once = p->prompt ? p->tokens : 1;
     double start = now();
     for (int i = 0; i < p->tokens; i += (int)at_once)
@@ -147,6 +152,8 @@ static void run(struct build builds[2], const struct plan *p)
     }
     report(builds, p, logs, bytes);
     free(logs);
+    CALL(&builds[0], ggl_reader_free)(reader);
+    CALL(&builds[0], ggl_team_free)(team);
 }
 
 static int number(const char *text, int most)
@@ -162,13 +169,17 @@ int main(int argc, char **argv)
 {
     struct build builds[2] = {{0}};
     if (argc < 6 || argc > 7 || (argc == 7 && strcmp(argv[6], "--prompt") != 0))
-        die("usage", "compare A.so B.so MODEL ROUNDS TOKENS [--prompt]");
-    struct plan p = {number(argv[4], MOST_ROUNDS), number(argv[5], CONTEXT), argc == 7, 0};
+        die("usage", "compare-builds A.so B.so MODEL ROUNDS TOKENS [--prompt]");
+    struct plan p = {number(argv[4], MOST_ROUNDS), number(argv[5], CONTEXT), argc == 7, 0, 0};
     for (int i = 0; i < 2; i++) {
         builds[i].path = argv[1 + i];
         open_build(&builds[i], argv[3]);
     }
     p.n_vocab = CALL(&builds[0], ggl_model_n_vocab)(builds[0].model);
+    p.n_ctx = CALL(&builds[0], ggl_model_n_ctx_train)(builds[0].model);
+    if (p.n_ctx > CONTEXT) p.n_ctx = CONTEXT;
+    if (p.tokens > p.n_ctx) die(argv[5], "more tokens than the context has");
     run(builds, &p);
+    for (int i = 0; i < 2; i++) close_build(&builds[i]);
     return 0;
 }

@@ -5,7 +5,7 @@
 # usage: sh tools/compare-builds/run.sh REVISION MODEL.gguf [ROUNDS] [TOKENS] [--prompt]
 #
 # --prompt: TOKENS are evaluated at once instead of one by one.  WORK names a folder for what is built (default build/compare);
-# CC and GGL_CPU_DISABLE as usual.
+# CC and GGL_CPU_DISABLE as usual.  Linux, and revisions with the same public interface.
 set -eu
 [ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 source=$(cd "$(dirname "$0")/../.." && pwd)
@@ -13,20 +13,19 @@ work=${WORK:-$source/build/compare}
 revision=$1 model=$2
 shift 2
 
-# build_library SOURCE BUILD_DIR
-build_library() {
+# build SOURCE BUILD_DIR TARGET...
+build() {
     cmake -S "$1" -B "$2" -DCMAKE_BUILD_TYPE=Release >/dev/null
-    cmake --build "$2" --target ggml-lite -j "$(nproc)" >/dev/null
+    dir=$2
+    shift 2
+    cmake --build "$dir" -j "$(nproc)" --target "$@" >/dev/null
 }
 
 mkdir -p "$work"
 git -C "$source" worktree prune
 [ -d "$work/source" ] || git -C "$source" worktree add -q --detach "$work/source" "$revision"
-git -C "$work/source" checkout -q --detach "$revision"
 trap 'git -C "$source" worktree remove --force "$work/source"' EXIT
-build_library "$work/source" "$work/before"
-build_library "$source" "$work/after"
-"${CC:-cc}" -O2 -std=c11 -Wall -Wextra -I"$source/ggml-lite/include" -I"$source/model/include" -I"$source/quant/include" \
-    -o "$work/compare" "$source/tools/compare-builds/compare.c" -ldl -lm
-"$work/compare" "$work/before/libggml-lite.so" \
-    "$work/after/libggml-lite.so" "$model" "${1:-100}" "${2:-4}" ${3:+"$3"}
+git -C "$work/source" checkout -q --detach "$revision"
+build "$work/source" "$work/before" ggml-lite
+build "$source" "$work/after" ggml-lite compare-builds
+"$work/after/bin/compare-builds" "$work/before/libggml-lite.so" "$work/after/libggml-lite.so" "$model" "${1:-100}" "${2:-4}" ${3:+"$3"}
