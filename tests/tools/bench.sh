@@ -8,7 +8,7 @@ status 0 "$bench" -m "$model" -p 8 -n 2 -d 0,200 -r 2 -t 2 --profile
 for word in model machine peaks memory "2 threads" "peak RSS" pp8 tg2; do says "$tmp/out" "$word"; done
 [ "$(grep -c '^pp8 ' "$tmp/out")" -eq 4 ] || fail "not two rows and two profiles of pp8"
 for op in mul_mat attention moe_fast index_select "(between runs)" "(all)"; do says "$tmp/out" "  $op "; done
-says "$tmp/out" "  a token: 2.00 runs of the team, "
+says "$tmp/out" "  a token: 1.00 runs of the team, "
 says "$tmp/err" "pp8 @ d200"
 
 status 0 "$bench" -m "$model" -p 8 -n 2 -r 1 -t 1 -q --json --profile
