@@ -58,19 +58,12 @@ static void run_phase(struct member *m, const struct ggl_node *node, int phase)
     if (!ggl_run_cancelled(&m->run)) node->op->run(node, &m->run, phase);
 }
 
-static void look_at(const struct ggl_node *reader, const struct ggl_run *run, struct ggl_ahead *first)
-{
-    if (reader) reader->reads(reader, run, 0, first);
-}
-
 /* After `done` phases of a node. */
 static void look_ahead(struct member *m, const struct ggl_node *node, int done)
 {
     struct ggl_ahead first = {NULL, NULL};
-    if (!node->reads || !node->reads(node, &m->run, done, &first)) {
-        if (node->next_reader) look_at(node->next_reader, &m->run, &first);
-        else if (m->next) look_at(m->next->first_reader, &m->run, &first);
-    }
+    const struct ggl_node *next = node->next_reader || !m->next ? node->next_reader : m->next->first_reader;
+    if ((!node->reads || !node->reads(node, &m->run, done, &first)) && next) next->reads(next, &m->run, 0, &first);
     if (first.p != m->reading.start) m->reading = (struct reading){first.p, first};
 }
 

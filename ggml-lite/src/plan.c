@@ -24,19 +24,13 @@ struct block {
 struct plan {
     struct block *blocks;
     int n;
-    int *rows; /* of each node: 1 + the block of its rows */
+    int *rows; /* of each node: the block of its rows, if it needs any */
     uint64_t end;
 };
 
 static bool overlaps(const struct block *b, int first, int last)
 {
     return b->first <= last && first <= b->last;
-}
-
-/* The block of a node's rows; NULL: they need none. */
-static struct block *block_of(const struct plan *p, const struct ggl_node *node)
-{
-    return p->rows[node->index] ? &p->blocks[p->rows[node->index] - 1] : NULL;
 }
 
 /* The lowest offset at which `bytes` fit beside every block alive in [first, last]. */
@@ -98,15 +92,13 @@ static bool place_rows(const struct ggl_graph *g, const struct ggl_node *node, s
     if (!row_bytes(g, node, &bytes)) return false;
     if (!bytes) return true;
     if (may_overwrite(g, node)) {
-        struct block *b = block_of(p, node->src[0]);
-        b->last = last_read(g, node);
-        p->rows[node->index] = p->rows[node->src[0]->index];
-        *offset = b->offset;
+        int taken = p->rows[node->index] = p->rows[node->src[0]->index];
+        p->blocks[taken].last = last_read(g, node);
+        *offset = p->blocks[taken].offset;
         return true;
     }
-    if (!place(p, bytes, node->first_step, last_read(g, node), offset)) return false;
     p->rows[node->index] = p->n;
-    return true;
+    return place(p, bytes, node->first_step, last_read(g, node), offset);
 }
 
 /* keep: the nodes get their places; otherwise only the size matters. */

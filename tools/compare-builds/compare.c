@@ -58,6 +58,12 @@ static void check(const struct build *b, enum ggl_status status, const struct gg
     if (status) die(b->path, CALL(b, ggl_error_line)(err, line, sizeof(line)));
 }
 
+static int32_t context(const struct build *b)
+{
+    int32_t trained = CALL(b, ggl_model_n_ctx_train)(b->model);
+    return trained < CONTEXT ? trained : CONTEXT;
+}
+
 static void open_build(struct build *b, const char *model)
 {
     struct ggl_error err = {0};
@@ -67,7 +73,7 @@ static void open_build(struct build *b, const char *model)
     mp.precision = GGL_PRECISION_FAST;
     check(b, CALL(b, ggl_model_load)(model, &mp, &b->model, &err), &err);
     struct ggl_session_params sp = CALL(b, ggl_session_defaults)();
-    if (CALL(b, ggl_model_n_ctx_train)(b->model) > CONTEXT) sp.n_ctx = CONTEXT;
+    sp.n_ctx = context(b);
     check(b, CALL(b, ggl_session_new)(b->model, &sp, &b->session, &err), &err);
 }
 
@@ -176,8 +182,7 @@ int main(int argc, char **argv)
         open_build(&builds[i], argv[3]);
     }
     p.n_vocab = CALL(&builds[0], ggl_model_n_vocab)(builds[0].model);
-    p.n_ctx = CALL(&builds[0], ggl_model_n_ctx_train)(builds[0].model);
-    if (p.n_ctx > CONTEXT) p.n_ctx = CONTEXT;
+    p.n_ctx = context(&builds[0]);
     if (p.tokens > p.n_ctx) die(argv[5], "more tokens than the context has");
     run(builds, &p);
     for (int i = 0; i < 2; i++) close_build(&builds[i]);

@@ -5,19 +5,12 @@
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
-#include <string.h>
 
 #include "kernels/index/x86_unpack.h"
 #include "kernels/math/x86_avx512.h"
+#include "kernels/x86_bytes512.h"
 
 enum { KEYS = 4, PANELS = 4, PANEL_BYTES = GGL_LANES * DIM };
-
-static inline __m512i broadcast4(const int8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm512_set1_epi32(v);
-}
 
 /* lane[k] += the heads of panels [first, first + n_panels), for keys that follow each other. */
 static inline __attribute__((always_inline)) void add_panels(const struct ggl_index_scan *q, int first, const int n_panels,

@@ -5,7 +5,8 @@
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
-#include <string.h>
+
+#include "kernels/x86_bytes512.h"
 
 enum { TOKENS = 8 };
 
@@ -16,13 +17,6 @@ struct shape {
     int bits, parts;
     bool mins, each;
 };
-
-static inline __m512i broadcast4(const int8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm512_set1_epi32(v);
-}
 
 static inline __m128i load16(const uint8_t *p)
 {

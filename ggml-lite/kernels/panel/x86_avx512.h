@@ -4,16 +4,9 @@
 
 #include <immintrin.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "kernels/panel/panel.h"
-
-static inline __m512i broadcast4(const int8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm512_set1_epi32(v);
-}
+#include "kernels/x86_bytes512.h"
 
 /* The scales of a block. */
 static inline __attribute__((always_inline)) __m512 load_scales(const enum ggl_panel_kind kind, const uint8_t *scales)
