@@ -199,7 +199,7 @@ static void score_keys(const struct ggl_node *node, const struct ggl_run *run, i
     if (!s->has_panels) prepare_panels(node, run, t, s);
     for (int i = 0; i < n; i++) run->k->index_unpack(ggl_list_row(node->p.index.keys, first + i), f->n_dim, s->keys + i * stride);
     int64_t lanes = n_panels(node) * LANES;
-    const struct ggl_act_q8 keys = {s->keys, f->n_dim, stride, 0, NULL, n};
+    const struct ggl_act_q8 keys = {s->keys, f->n_dim, stride, 0, n};
     run->k->panel_mul(&format, s->panels, f->n_dim, &keys, s->products, lanes, (int)lanes);
     run->k->index_combine(s->products, lanes, s->weights, (int)n_panels(node), n, s->scores);
 }

@@ -57,7 +57,7 @@ static void multiply_part(const struct ggl_packed *w, const struct ggl_run *run,
                           const struct vectors *x, float *y, int64_t y_stride)
 {
     int64_t n = ggl_packed_inputs(w, begin);
-    struct ggl_act_q8 q8 = {(const int8_t *)x->data, w->n_in, x->stride, begin, NULL, x->n};
+    struct ggl_act_q8 q8 = {(const int8_t *)x->data, w->n_in, x->stride, begin, x->n};
     const uint16_t *bf16 = (const uint16_t *)(const void *)x->data + begin; /* where it is that */
     if (w->bf16) {
         run->k->bf16_mul(panel, 2 * n, rows, n, bf16, x->stride / 2, x->n, y, y_stride);

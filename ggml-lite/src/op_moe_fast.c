@@ -89,7 +89,7 @@ static void multiply_unpacked(const struct ggl_run *run, const struct fast_scrat
         if (kquant) run->k->kquant_expand(kquant, rows + r * row_bytes, row_bytes, ROWS, n_in, panel);
         else run->k->panel_expand(w->type, rows + r * row_bytes, row_bytes, ROWS, n_in, panel);
     }
-    const struct ggl_act_q8 inputs = {x, n_in, ggl_act_q8_bytes(n_in), 0, NULL, n};
+    const struct ggl_act_q8 inputs = {x, n_in, ggl_act_q8_bytes(n_in), 0, n};
     if (kquant) run->k->kquant_mul(kquant, s->panel, n_in, &inputs, y, y_stride, n_rows);
     else run->k->panel_mul(format, s->panel, n_in, &inputs, y, y_stride, n_rows);
 }
@@ -114,7 +114,7 @@ static void multiply(const struct ggl_run *run, const struct fast_scratch *s, co
     }
     int64_t row_bytes, stride = ggl_act_q8_bytes(w->ne[0]);
     const uint8_t *rows = mxfp4_rows(w, slice, row, n_rows, s->rows, &row_bytes);
-    const struct ggl_act_q8 inputs = {x, w->ne[0], stride, 0, NULL, n};
+    const struct ggl_act_q8 inputs = {x, w->ne[0], stride, 0, n};
     if (n > FEW) run->k->mxfp4_mul(run->k, rows, row_bytes, w->ne[0], n_rows, &inputs, y, y_stride, s->panel);
     for (int64_t i = 0; i < n && n <= FEW; i++)
         run->k->mxfp4_rows(rows, row_bytes, w->ne[0], n_rows, x + i * stride, y + i * y_stride);

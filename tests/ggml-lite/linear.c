@@ -201,7 +201,7 @@ static void parts_leave_no_trace(void **state)
         float whole[16];
         make_vectors(types[k]);
         multiply(p, team, 1);
-        const struct ggl_act_q8 q8 = {(const int8_t *)act, N_IN, sizeof(act), 0, NULL, 1};
+        const struct ggl_act_q8 q8 = {(const int8_t *)act, N_IN, sizeof(act), 0, 1};
         for (int r = 0; r < N_OUT; r += 16) {
             int n_rows = N_OUT - r < 16 ? N_OUT - r : 16;
             const uint8_t *rows = codes + (uint64_t)r * w.row_bytes;

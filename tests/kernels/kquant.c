@@ -9,7 +9,7 @@
 
 #include "support/random_weight.h"
 
-enum { ROWS = 16, BLOCK = 256, N_TYPES = 16, EXTRA = 2 };
+enum { ROWS = 16, BLOCK = 256, N_TYPES = 16 };
 
 static const enum ggl_type types[N_TYPES] = {
     GGL_TYPE_Q2_K,  GGL_TYPE_Q3_K,    GGL_TYPE_Q4_K,  GGL_TYPE_Q5_K,   GGL_TYPE_Q6_K,    GGL_TYPE_IQ4_XS, GGL_TYPE_IQ3_S,
@@ -101,19 +101,17 @@ static void check_kquant_mul(ck_kernel *kernel, int64_t length)
     const int64_t begin = ck_next(3) ? 0 : BLOCK, width = begin + m.n + BLOCK * ck_next(2); /* a panel of some of the inputs */
     const int64_t panel_bytes = ggl_kquant_panel_bytes(m.f, m.n), stride = ggl_act_q8_bytes(width) + 64 * ck_next(2);
     uint8_t *panels = ck_bytes((uint64_t)(panel_bytes * n_panels), 0);
-    int8_t *x = ck_bytes((uint64_t)(stride * (n_tokens + EXTRA)), 0);
+    int8_t *x = ck_bytes((uint64_t)(stride * n_tokens), 0);
     const int64_t y_stride = m.n_rows + gap, y_floats = y_stride * (n_tokens - 1) + m.n_rows;
     float *y = ck_f32(y_floats), *want = ck_f32(y_floats), *values = ck_random(width);
-    int32_t index[20];
     for (int i = 0; i < n_panels; i++)
         ggl_kquant_expand_ref(m.f, m.rows + ROWS * i * m.row_bytes, m.row_bytes, m.n_rows - ROWS * i < ROWS ? m.n_rows - ROWS * i : ROWS,
                               m.n, panels + i * panel_bytes);
-    for (int t = 0; t < n_tokens + EXTRA; t++) {
+    for (int t = 0; t < n_tokens; t++) {
         values[begin + ck_next((uint32_t)m.n)] = (float)ck_uniform() * 100;
         ggl_act_q8_ref(values, width, x + t * stride);
     }
-    for (int t = 0; t < n_tokens; t++) index[t] = (int32_t)ck_next((uint32_t)(n_tokens + EXTRA));
-    const struct ggl_act_q8 inputs = {x, width, stride, begin, ck_next(2) ? index : NULL, n_tokens};
+    const struct ggl_act_q8 inputs = {x, width, stride, begin, n_tokens};
     for (int64_t i = 0; i < y_floats && begin; i++)
         if (i % y_stride < m.n_rows) y[i] = want[i] = (float)ck_uniform();
     const float *start = ck_copy(y, y_floats);
@@ -151,10 +149,10 @@ static void every_kernel(void **state)
         int n_rows
 #define MUL() ggl_kquant_mul_ref(f, panel, n, x, y, y_stride, n_rows)
 
-static void ignores_the_index(MUL_ARGUMENTS)
+static void ignores_the_stride(MUL_ARGUMENTS)
 {
     struct ggl_act_q8 first = *x;
-    first.index = NULL;
+    first.stride = ggl_act_q8_bytes(x->width);
     x = &first;
     MUL();
 }
@@ -216,7 +214,7 @@ static void leaves_rows(EXPAND_ARGUMENTS)
 static void broken_ones_are_caught(void **state)
 {
     (void)state;
-    ck_must_fail("index", check_kquant_mul, (ck_kernel *)ignores_the_index);
+    ck_must_fail("stride", check_kquant_mul, (ck_kernel *)ignores_the_stride);
     ck_must_fail("a row", check_kquant_mul, (ck_kernel *)skips_a_row);
     ck_must_fail("past the rows", check_kquant_mul, (ck_kernel *)writes_past_the_rows);
     ck_must_fail("last bit", check_kquant_mul, (ck_kernel *)last_bit);
@@ -258,7 +256,7 @@ static void near_float_activations(void **state)
             k.act_q8(v[t], WIDE, x + t * stride);
         }
         k.kquant_expand(f, rows, (int64_t)row_bytes, ROWS, WIDE, panel);
-        k.kquant_mul(f, panel, WIDE, &(struct ggl_act_q8){x, WIDE, stride, 0, NULL, TOKENS}, y[0], ROWS, ROWS);
+        k.kquant_mul(f, panel, WIDE, &(struct ggl_act_q8){x, WIDE, stride, 0, TOKENS}, y[0], ROWS, ROWS);
         for (int r = 0; r < ROWS; r++) {
             ggl_decode(types[i], rows + (uint64_t)r * row_bytes, w, WIDE);
             for (int t = 0; t < TOKENS; t++) {
@@ -310,7 +308,7 @@ static struct {
 
 static void bench_mul(ck_kernel *kernel, int64_t n)
 {
-    const struct ggl_act_q8 x = {bench.x, n, ggl_act_q8_bytes(n), 0, NULL, bench.tokens};
+    const struct ggl_act_q8 x = {bench.x, n, ggl_act_q8_bytes(n), 0, bench.tokens};
     ((ggl_kquant_mul_fn *)kernel)(bench.f, bench.panels, n, &x, bench.y, BENCH_ROWS, BENCH_ROWS);
 }
 

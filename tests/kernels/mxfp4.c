@@ -73,27 +73,25 @@ static void check_mxfp4_expand(ck_kernel *kernel, int64_t length)
     }
 }
 
-/* Many vectors, some of them chosen by an index: those of one vector, bit for bit, and nothing else. */
+/* Many vectors: those of one vector, bit for bit, and nothing else. */
 static void check_mxfp4_mul(ck_kernel *kernel, int64_t length)
 {
     struct data d = random_data(length);
     struct ggl_kernels k;
     ggl_kernels_pick(&k, ggl_cpu_isa());
-    const int n_rows = ROWS * (1 + (int)ck_next(6)), tokens = 1 + (int)ck_next(ck_next(2) ? 20 : 50), given = tokens + 3;
+    const int n_rows = ROWS * (1 + (int)ck_next(6)), tokens = 1 + (int)ck_next(ck_next(2) ? 20 : 50);
     const int64_t bytes = ggl_act_q8_bytes(d.n), stride = bytes + 64 * (int64_t)ck_next(3), y_stride = n_rows + (int64_t)ck_next(3);
     uint8_t *rows = ck_bytes((uint64_t)(n_rows * d.row_bytes), 0);
     for (int r = 0; r < n_rows; r++) memcpy(rows + r * d.row_bytes, d.rows + ck_next((uint32_t)d.n_rows) * d.row_bytes, (size_t)(d.n / 32 * 17));
-    int8_t *x = ck_bytes((uint64_t)(given * stride), 0);
-    int32_t *index = ck_bytes((uint64_t)tokens * 4, 0);
-    const float *v = ck_random(d.n * given);
-    for (int t = 0; t < given; t++) ggl_act_q8_ref(v + t * d.n, d.n, x + t * stride);
-    for (int t = 0; t < tokens; t++) index[t] = (int32_t)ck_next((uint32_t)given);
-    const struct ggl_act_q8 inputs = {x, d.n, stride, 0, ck_next(2) ? index : NULL, tokens};
+    int8_t *x = ck_bytes((uint64_t)(tokens * stride), 0);
+    const float *v = ck_random(d.n * tokens);
+    for (int t = 0; t < tokens; t++) ggl_act_q8_ref(v + t * d.n, d.n, x + t * stride);
+    const struct ggl_act_q8 inputs = {x, d.n, stride, 0, tokens};
     float *y = ck_f32(y_stride * tokens), *want = ck_f32(n_rows);
     uint8_t *panels = ck_bytes((uint64_t)(n_rows / ROWS * ggl_panel_bytes(GGL_PANEL_X8, d.n)), 0);
     ((ggl_mxfp4_mul_fn *)kernel)(&k, rows, d.row_bytes, d.n, n_rows, &inputs, y, y_stride, panels);
     for (int t = 0; t < tokens; t++) {
-        ggl_mxfp4_rows_ref(rows, d.row_bytes, d.n, n_rows, x + (inputs.index ? index[t] : t) * stride, want);
+        ggl_mxfp4_rows_ref(rows, d.row_bytes, d.n, n_rows, x + t * stride, want);
         for (int r = 0; r < n_rows; r++) ck_same("y", t * 96 + r, y[t * y_stride + r], want[r]);
         for (int64_t r = n_rows; r < y_stride; r++)
             if (!isnan(y[t * y_stride + r])) ck_fail("wrote beyond row %d", n_rows);
@@ -125,7 +123,7 @@ static void both_ways_agree(void **state)
         k.act_q8(v, n, x);
         k.mxfp4_rows(rows, row_bytes, n, ROWS, x, a);
         k.mxfp4_expand(rows, row_bytes, n, panel);
-        k.panel_mul(&format, panel, n, &(struct ggl_act_q8){x, n, ggl_act_q8_bytes(n), 0, NULL, 1}, b, ROWS, ROWS);
+        k.panel_mul(&format, panel, n, &(struct ggl_act_q8){x, n, ggl_act_q8_bytes(n), 0, 1}, b, ROWS, ROWS);
         assert_memory_equal(a, b, sizeof(a));
         free(rows);
         free(panel);
@@ -165,11 +163,11 @@ static void twice_the_scale(const uint8_t *rows, int64_t row_bytes, int64_t n, u
     memcpy(panel + 4, &s, 4);
 }
 
-static void forgets_the_index(const struct ggl_kernels *k, const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows,
+static void forgets_the_stride(const struct ggl_kernels *k, const uint8_t *rows, int64_t row_bytes, int64_t n, int n_rows,
                               const struct ggl_act_q8 *x, float *y, int64_t y_stride, uint8_t *panels)
 {
     struct ggl_act_q8 plain = *x;
-    plain.index = NULL;
+    plain.stride = ggl_act_q8_bytes(n);
     ggl_mxfp4_mul_ref(k, rows, row_bytes, n, n_rows, &plain, y, y_stride, panels);
 }
 
@@ -182,7 +180,7 @@ static void first_panel_for_all(const struct ggl_kernels *k, const uint8_t *rows
 static void broken_ones_are_caught(void **state)
 {
     (void)state;
-    ck_must_fail("index", check_mxfp4_mul, (ck_kernel *)forgets_the_index);
+    ck_must_fail("stride", check_mxfp4_mul, (ck_kernel *)forgets_the_stride);
     ck_must_fail("panels", check_mxfp4_mul, (ck_kernel *)first_panel_for_all);
     ck_must_fail("nibbles", check_mxfp4_rows, (ck_kernel *)swaps_nibbles);
     ck_must_fail("last block", check_mxfp4_rows, (ck_kernel *)skips_last_block);
@@ -214,7 +212,7 @@ static void bench_mxfp4_mul(ck_kernel *kernel, int64_t n)
     static float y[BENCH_TOKENS * BENCH_ROWS];
     struct ggl_kernels k;
     ggl_kernels_pick(&k, ggl_cpu_isa());
-    const struct ggl_act_q8 x = {bench_x, n, 0, 0, NULL, BENCH_TOKENS};
+    const struct ggl_act_q8 x = {bench_x, n, 0, 0, BENCH_TOKENS};
     for (int r = 0; r < BENCH_ROWS; r += 64)
         ((ggl_mxfp4_mul_fn *)kernel)(&k, bench_rows + r * BENCH_ROW_BYTES, BENCH_ROW_BYTES, n, 64, &x, y + r, BENCH_ROWS, bench_panel);
 }

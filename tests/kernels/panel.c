@@ -15,8 +15,7 @@
 #include "kernels/kernels.h"
 #include "quant/quant.h"
 
-enum { MAX_N = 4096, MAX_BLOCKS = MAX_N / 32, MAX_TOKENS = 20, ROWS = 16, MAX_ROWS = 9 * ROWS, EXTRA = 3,
-       CANARY = 0x7f };
+enum { MAX_N = 4096, MAX_BLOCKS = MAX_N / 32, MAX_TOKENS = 20, ROWS = 16, MAX_ROWS = 9 * ROWS, CANARY = 0x7f };
 
 /* ---- numbers, and memory before an unmapped page */
 
@@ -186,7 +185,6 @@ struct level {
 struct shape {
     int64_t n, tokens;
     int rows;
-    bool index;
     enum draw draw;
     int64_t begin, rest; /* inputs before and behind the panel's */
 };
@@ -197,14 +195,14 @@ static bool same(float a, float b)
 }
 
 /* Rows past n_rows and the gaps between tokens keep what was there. */
-static const char *compare(const struct kind *k, const struct shape *s, const int8_t *x, int64_t stride, const int32_t *index,
-                           const float *y, const float *start, int64_t y_stride)
+static const char *compare(const struct kind *k, const struct shape *s, const int8_t *x, int64_t stride, const float *y,
+                           const float *start, int64_t y_stride)
 {
     int64_t width = s->begin + s->n + s->rest;
     uint8_t canary[4];
     memset(canary, CANARY, 4);
     for (int64_t t = 0; t < s->tokens; t++) {
-        const int8_t *row = x + (index ? index[t] : t) * stride;
+        const int8_t *row = x + t * stride;
         for (int r = 0; r < s->rows; r++)
             if (!same(y[t * y_stride + r], expected(k, s->n, row, width, s->begin, r, s->begin ? start[t * y_stride + r] : 0)))
                 return "a wrong result";
@@ -219,25 +217,22 @@ static void check(struct level *l, const struct kind *k, const struct shape *s)
     int64_t width = s->begin + s->n + s->rest, stride = ggl_act_q8_bytes(width) + (s->tokens % 3 ? 0 : 64);
     int64_t y_stride = s->tokens % 2 ? s->rows + 5 : s->rows;
     size_t y_floats = (size_t)((s->tokens - 1) * y_stride + s->rows);
-    int32_t index[MAX_TOKENS];
     struct guarded gp = guarded_new((size_t)((s->rows + ROWS - 1) / ROWS * ggl_panel_bytes(k->format.kind, s->n)));
-    struct guarded gx = guarded_new((size_t)((s->tokens + EXTRA) * stride)), gy = guarded_new(y_floats * 4);
+    struct guarded gx = guarded_new((size_t)(s->tokens * stride)), gy = guarded_new(y_floats * 4);
     const uint8_t *panel = make_panels(k, s->n, s->rows, s->draw, gp.end);
-    const int8_t *x = make_activations(width, s->tokens + EXTRA, stride, s->draw, gx.end);
+    const int8_t *x = make_activations(width, s->tokens, stride, s->draw, gx.end);
     float *y = (float *)(void *)gy.end - y_floats;
     static float start[MAX_TOKENS * (MAX_ROWS + 5)];
     memset(gy.base, CANARY, (size_t)(gy.end - gy.base));
     for (int64_t t = 0; t < s->tokens && s->begin; t++)
         for (int r = 0; r < s->rows; r++) y[t * y_stride + r] = start[t * y_stride + r] = random_scale();
-    for (int64_t t = 0; t < s->tokens; t++) index[t] = (int32_t)(random_u32() % (uint32_t)(s->tokens + EXTRA));
-    const struct ggl_act_q8 inputs = {x, width, stride, s->begin, s->index ? index : NULL, s->tokens};
+    const struct ggl_act_q8 inputs = {x, width, stride, s->begin, s->tokens};
     l->mul(&k->format, panel, s->n, &inputs, y, y_stride, s->rows);
-    const char *fault = compare(k, s, x, stride, inputs.index, y, start, y_stride);
+    const char *fault = compare(k, s, x, stride, y, start, y_stride);
     for (const uint8_t *p = gy.base; !fault && p < (const uint8_t *)y; p++)
         if (*p != CANARY) fault = "a write before the result";
     if (fault && !l->wrong)
-        fail_msg("%s, %s: %s for n %d, %d tokens, %d rows%s", l->name, k->name, fault, (int)s->n, (int)s->tokens, s->rows,
-                 s->index ? ", with an index" : "");
+        fail_msg("%s, %s: %s for n %d, %d tokens, %d rows", l->name, k->name, fault, (int)s->n, (int)s->tokens, s->rows);
     if (fault) l->wrong = false;
     guarded_free(&gp);
     guarded_free(&gx);
@@ -250,17 +245,17 @@ static void check_kind(struct level *l, const struct kind *k)
 {
     for (int64_t tokens = 1; tokens <= MAX_TOKENS; tokens++)
         for (int rows = 1; rows <= ROWS; rows++)
-            check(l, k, &(struct shape){tokens % 2 ? 32 : 96, tokens, rows, rows % 2 == 1, ANY, rows % 3 * 32, rows % 2 * 64});
+            check(l, k, &(struct shape){tokens % 2 ? 32 : 96, tokens, rows, ANY, rows % 3 * 32, rows % 2 * 64});
     static const int many[] = {17, 32, 33, 48, 63, 64, 65, 79, 96, 127, 128, 130, MAX_ROWS};
     for (int64_t tokens = 1; tokens <= MAX_TOKENS; tokens++)
         for (size_t i = 0; i < sizeof(many) / sizeof(*many); i++)
-            check(l, k, &(struct shape){tokens % 3 ? 32 : 160, tokens, many[i], i % 2 == 1, ANY, tokens / 4 % 2 * 96, 32});
+            check(l, k, &(struct shape){tokens % 3 ? 32 : 160, tokens, many[i], ANY, tokens / 4 % 2 * 96, 32});
     for (int64_t n = 32; n <= MAX_N; n += 32)
-        check(l, k, &(struct shape){n, n / 32 % 5 + 1, n % 64 ? ROWS : 13, n % 128 == 0, ANY, 0, 0});
-    check(l, k, &(struct shape){MAX_N, MAX_TOKENS, ROWS, false, ANY, 0, 0});
-    check(l, k, &(struct shape){MAX_N, 7, 5 * ROWS - 1, true, ANY, 0, 0});
+        check(l, k, &(struct shape){n, n / 32 % 5 + 1, n % 64 ? ROWS : 13, ANY, 0, 0});
+    check(l, k, &(struct shape){MAX_N, MAX_TOKENS, ROWS, ANY, 0, 0});
+    check(l, k, &(struct shape){MAX_N, 7, 5 * ROWS - 1, ANY, 0, 0});
     for (int draw = LARGEST; draw <= SMALLEST; draw++)
-        for (int64_t tokens = 1; tokens <= 4; tokens++) check(l, k, &(struct shape){128, tokens, 4 * ROWS, false, (enum draw)draw, 0, 0});
+        for (int64_t tokens = 1; tokens <= 4; tokens++) check(l, k, &(struct shape){128, tokens, 4 * ROWS, (enum draw)draw, 0, 0});
 }
 
 static void every_level(void **state)
@@ -302,10 +297,10 @@ static void writes_past_the_rows(ARGUMENTS)
     if (x->n_tokens > 1 && y_stride > n_rows) y[n_rows] = 0;
 }
 
-static void ignores_the_index(ARGUMENTS)
+static void ignores_the_stride(ARGUMENTS)
 {
     struct ggl_act_q8 first = *x;
-    first.index = NULL;
+    first.stride = ggl_act_q8_bytes(x->width);
     x = &first;
     CALL(n_rows);
 }
@@ -337,14 +332,14 @@ static void finds_broken_ones(void **state)
         const char *name;
         ggl_panel_mul_fn *mul;
     } broken[] = {{"nothing", does_nothing},           {"a row less", skips_a_row}, {"a row more", writes_past_the_rows},
-                  {"no index", ignores_the_index}, {"last bit", last_bit},     {"a new sum", begins_anew},
+                  {"no stride", ignores_the_stride}, {"last bit", last_bit},     {"a new sum", begins_anew},
                   {"other inputs", begins_with_the_first}};
     for (size_t i = 0; i < sizeof(broken) / sizeof(*broken); i++)
         for (int k = 0; k < N_KINDS; k++) {
             struct level l = {broken[i].name, broken[i].mul, true};
             for (int tokens = 1; tokens <= 5 && l.wrong; tokens++)
                 for (int rows = 14; rows <= ROWS && l.wrong; rows++)
-                    check(&l, &kinds[k], &(struct shape){64, tokens, rows, true, ANY, 32, 32});
+                    check(&l, &kinds[k], &(struct shape){64, tokens, rows, ANY, 32, 32});
             if (l.wrong) fail_msg("nobody noticed \"%s\" for %s", broken[i].name, kinds[k].name);
         }
 }

@@ -5,8 +5,6 @@
 
 enum { PARTS = GGL_ACT_BLOCK / 4 };
 
-#define TINY 1e-30f
-
 /* The largest magnitude of a block by its bits: a NaN is above everything. */
 static inline float largest(const float32x4_t v[PARTS])
 {
@@ -27,9 +25,9 @@ void ggl_act_q8_neon(const float *x, int64_t n, int8_t *row)
         int32x4_t code[PARTS], sum[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
         for (int i = 0; i < PARTS; i++) v[i] = vld1q_f32(x + 4 * i);
         float amax = largest(v);
-        float inverse = amax > TINY && amax < __builtin_inff() ? 127.0f / amax : 0.0f;
+        const struct ggl_act_q8_scaling scaling = ggl_act_q8_scaling(amax);
         for (int i = 0; i < PARTS; i++) { /* rounded as rintf does; the conversion makes a NaN 0 */
-            code[i] = vcvtq_s32_f32(vrndiq_f32(vmulq_n_f32(v[i], inverse)));
+            code[i] = vcvtq_s32_f32(vrndiq_f32(vmulq_n_f32(v[i], scaling.inverse)));
             sum[i / 4] = vaddq_s32(sum[i / 4], code[i]);
         }
         for (int i = 0; i < PARTS; i += 4) {
@@ -37,7 +35,7 @@ void ggl_act_q8_neon(const float *x, int64_t n, int8_t *row)
             int16x8_t high = vcombine_s16(vmovn_s32(code[i + 2]), vmovn_s32(code[i + 3]));
             vst1q_s8(row + b * GGL_ACT_BLOCK + 4 * i, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
         }
-        scales[b] = amax <= TINY ? 0.0f : amax / 127.0f;
+        scales[b] = scaling.scale;
         halves[b] = vaddvq_s32(sum[0]);
         sums[b] = halves[b] + vaddvq_s32(sum[1]);
     }

@@ -3,9 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Below this a block counts as zero: 127 / amax would overflow. */
-#define TINY 1e-30f
-
 void ggl_act_q8_ref(const float *x, int64_t n, int8_t *row)
 {
     float *scales = (float *)(void *)(row + n);
@@ -18,13 +15,13 @@ void ggl_act_q8_ref(const float *x, int64_t n, int8_t *row)
             bits &= 0x7fffffffu;
             if (bits > top) top = bits;
         }
-        float amax, inverse;
+        float amax;
         memcpy(&amax, &top, 4);
-        inverse = amax > TINY && amax < INFINITY ? 127.0f / amax : 0.0f;
-        scales[b] = amax <= TINY ? 0.0f : amax / 127.0f;
+        const struct ggl_act_q8_scaling scaling = ggl_act_q8_scaling(amax);
+        scales[b] = scaling.scale;
         sums[b] = 0;
         for (int i = 0; i < GGL_ACT_BLOCK; i++) {
-            float v = x[b * GGL_ACT_BLOCK + i] * inverse;
+            float v = x[b * GGL_ACT_BLOCK + i] * scaling.inverse;
             int8_t code = v == v ? (int8_t)rintf(v) : 0;
             row[b * GGL_ACT_BLOCK + i] = code;
             sums[b] += code;

@@ -3,8 +3,6 @@
 
 #include <immintrin.h>
 
-#define TINY 1e-30f
-
 enum { PARTS = GGL_ACT_BLOCK / 8 };
 
 /* The largest magnitude of a block by its bits: a NaN is above everything. */
@@ -40,12 +38,12 @@ void ggl_act_q8_avx2(const float *x, int64_t n, int8_t *row)
         __m256i code[PARTS];
         for (int i = 0; i < PARTS; i++) v[i] = _mm256_loadu_ps(x + 8 * i);
         float amax = largest(v);
-        float inverse = amax > TINY && amax < __builtin_inff() ? 127.0f / amax : 0.0f;
-        for (int i = 0; i < PARTS; i++) code[i] = round_to_int(_mm256_mul_ps(v[i], _mm256_set1_ps(inverse)));
+        const struct ggl_act_q8_scaling scaling = ggl_act_q8_scaling(amax);
+        for (int i = 0; i < PARTS; i++) code[i] = round_to_int(_mm256_mul_ps(v[i], _mm256_set1_ps(scaling.inverse)));
         __m256i words0 = _mm256_packs_epi32(code[0], code[1]), words1 = _mm256_packs_epi32(code[2], code[3]);
         __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(words0, words1), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         _mm256_storeu_si256((__m256i *)(void *)row, bytes);
-        scales[b] = amax <= TINY ? 0.0f : amax / 127.0f;
+        scales[b] = scaling.scale;
         halves[b] = add_up(_mm256_add_epi32(code[0], code[1]));
         sums[b] = halves[b] + add_up(_mm256_add_epi32(code[2], code[3]));
     }

@@ -2,8 +2,6 @@
 
 #include <immintrin.h>
 
-#define TINY 1e-30f
-
 void ggl_act_q8_avx512(const float *x, int64_t n, int8_t *row)
 {
     float *scales = (float *)(void *)(row + n);
@@ -14,14 +12,14 @@ void ggl_act_q8_avx512(const float *x, int64_t n, int8_t *row)
         __m512i top = _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(lo), magnitude),
                                        _mm512_and_si512(_mm512_castps_si512(hi), magnitude));
         float amax = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128((int)_mm512_reduce_max_epu32(top))));
-        float inverse = amax > TINY && amax < __builtin_inff() ? 127.0f / amax : 0.0f;
-        lo = _mm512_mul_ps(lo, _mm512_set1_ps(inverse));
-        hi = _mm512_mul_ps(hi, _mm512_set1_ps(inverse));
+        const struct ggl_act_q8_scaling scaling = ggl_act_q8_scaling(amax);
+        lo = _mm512_mul_ps(lo, _mm512_set1_ps(scaling.inverse));
+        hi = _mm512_mul_ps(hi, _mm512_set1_ps(scaling.inverse));
         __m512i a = _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(lo, lo, _CMP_EQ_OQ), lo);
         __m512i c = _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(hi, hi, _CMP_EQ_OQ), hi);
         _mm_storeu_si128((__m128i *)(void *)(row + b * GGL_ACT_BLOCK), _mm512_cvtepi32_epi8(a));
         _mm_storeu_si128((__m128i *)(void *)(row + b * GGL_ACT_BLOCK + 16), _mm512_cvtepi32_epi8(c));
-        scales[b] = amax <= TINY ? 0.0f : amax / 127.0f;
+        scales[b] = scaling.scale;
         halves[b] = _mm512_reduce_add_epi32(a);
         sums[b] = halves[b] + _mm512_reduce_add_epi32(c);
     }

@@ -62,11 +62,11 @@ static inline void amx_load_strip(struct amx_strip *s, const struct ggl_act_q8 *
         struct ggl_act_q8_row row = ggl_act_q8_row(x, t + (i < count ? i : 0));
         scales[i] = _mm512_maskz_loadu_ps(blocks, row.scales);
         if (i == 0) s->codes = row.codes;
-        if (x->index || count < AMX_STRIP) memcpy(s->copy[i], row.codes, (size_t)(n_blocks * AMX_BLOCK));
+        if (count < AMX_STRIP) memcpy(s->copy[i], row.codes, (size_t)(n_blocks * AMX_BLOCK));
     }
     s->count = count;
     s->stride = x->stride;
-    if (x->index || count < AMX_STRIP) s->codes = s->copy[0], s->stride = AMX_PART;
+    if (count < AMX_STRIP) s->codes = s->copy[0], s->stride = AMX_PART;
     ggl_transpose16(scales);
     for (int b = 0; b < AMX_BLOCKS; b++) _mm512_store_ps(s->scales[b], scales[b]);
 }

@@ -1,6 +1,6 @@
 /*
- * AVX-512 with VNNI.  A tile is one panel by up to TOKENS tokens: weights are loaded once a tile, activations are
- * broadcast from memory by the dot-product instruction itself.
+ * AVX-512 with VNNI.  Two panels and more tokens than one go through x86_avx512_tiles.h; a single panel meets up to TOKENS
+ * tokens at a time: weights are loaded once, activations are broadcast from memory by the dot-product instruction itself.
  */
 #include "kernels/kernels.h"
 
@@ -8,8 +8,9 @@
 
 #include "kernels/fetch.h"
 #include "kernels/panel/x86_avx512.h"
+#include "kernels/panel/x86_avx512_tiles.h"
 
-enum { TOKENS = 8, WIDE_PANELS = 4, WIDE_TOKENS = 4 };
+enum { TOKENS = 8 };
 
 typedef struct ggl_act_q8_row tile[TOKENS];
 
@@ -105,95 +106,68 @@ static void mul_one(const struct ggl_panel_format *f, const uint8_t *panel, int6
     }
 }
 
-/* ---- many tokens: WIDE_PANELS panels by WIDE_TOKENS tokens, so that one broadcast serves several panels */
+/* ---- more tokens: tiles */
 
-/* The weights of inputs 4j .. 4j + 3 of a block. */
-static inline __attribute__((always_inline)) __m512i load_weights(const enum ggl_panel_kind kind, const uint8_t *codes, int j,
-                                                                  __m512i table)
+/* n_blocks of a panel of n inputs from block `from` on: its codes, those of the kinds with a table as bytes
+ * in `bytes`, and its scales, the place of every second vector. */
+static inline __attribute__((always_inline)) const uint8_t *unpack(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
+                                                                   const uint8_t *panel, int64_t n, int64_t from, int n_blocks,
+                                                                   uint8_t *bytes, float (*scales)[GGL_PANEL_ROWS])
 {
-    if (kind == GGL_PANEL_Q8 || kind == GGL_PANEL_X8) return _mm512_loadu_si512(codes + 64 * j);
-    __m512i packed = _mm512_loadu_si512(codes + 64 * (j & 3));
-    if (j >= 4) packed = _mm512_srli_epi16(packed, 4);
-    return _mm512_shuffle_epi8(table, _mm512_and_si512(packed, _mm512_set1_epi8(15)));
-}
-
-static inline __attribute__((always_inline)) void run_wide(const struct ggl_panel_format *f, const enum ggl_panel_kind kind,
-                                                           const uint8_t *panel, int64_t stride, int64_t n_blocks,
-                                                           const tile x, __mmask16 old, float *y, int64_t y_stride)
-{
-    const __m512i table = kind == GGL_PANEL_T4 || kind == GGL_PANEL_I4
-        ? _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)f->table)) : _mm512_setzero_si512();
-    __m512 sum[WIDE_TOKENS][WIDE_PANELS];
-    for (int t = 0; t < WIDE_TOKENS; t++)
-        for (int p = 0; p < WIDE_PANELS; p++) sum[t][p] = _mm512_maskz_loadu_ps(old, y + t * y_stride + p * GGL_PANEL_ROWS);
-    const uint8_t *codes = panel, *scales = panel + ggl_panel_scales_at(kind, n_blocks * GGL_PANEL_BLOCK);
-    for (int64_t b = 0; b < n_blocks; b++, codes += ggl_panel_code_bytes(kind), scales += ggl_panel_scale_bytes(kind)) {
-        __m512i dot[WIDE_TOKENS][WIDE_PANELS];
-        __m512 scale[WIDE_PANELS];
-        for (int t = 0; t < WIDE_TOKENS; t++)
-            for (int p = 0; p < WIDE_PANELS; p++) dot[t][p] = _mm512_set1_epi32(-f->bias * x[t].sums[b]);
-#pragma GCC unroll 8
-        for (int j = 0; j < 8; j++) {
-            __m512i w[WIDE_PANELS];
-            for (int p = 0; p < WIDE_PANELS; p++) w[p] = load_weights(kind, codes + p * stride, j, table);
-            for (int t = 0; t < WIDE_TOKENS; t++) {
-                __m512i a = broadcast4(x[t].codes + 32 * b + 4 * j);
-                for (int p = 0; p < WIDE_PANELS; p++) dot[t][p] = _mm512_dpbusd_epi32(dot[t][p], w[p], a);
-            }
-        }
-        for (int p = 0; p < WIDE_PANELS; p++) scale[p] = load_scales(kind, scales + p * stride);
-        for (int t = 0; t < WIDE_TOKENS; t++) {
-            __m512 a = _mm512_set1_ps(x[t].scales[b]);
-            for (int p = 0; p < WIDE_PANELS; p++)
-                sum[t][p] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[t][p]), a), scale[p], sum[t][p]);
+    const uint8_t *codes = panel + from * ggl_panel_code_bytes(kind);
+    const uint8_t *at = panel + ggl_panel_scales_at(kind, n) + from * ggl_panel_scale_bytes(kind);
+    for (int b = 0; b < n_blocks; b++) _mm512_store_ps(scales[b * TILE_PANELS], load_scales(kind, at + b * ggl_panel_scale_bytes(kind)));
+    if (kind == GGL_PANEL_Q8 || kind == GGL_PANEL_X8) return codes;
+    const __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)f->table)), low = _mm512_set1_epi8(15);
+    for (uint8_t *out = bytes; out < bytes + n_blocks * TILE_BLOCK_BYTES; out += TILE_BLOCK_BYTES, codes += ggl_panel_code_bytes(kind)) {
+        for (int j = 0; j < 4; j++) {
+            __m512i v = _mm512_loadu_si512(codes + 64 * j);
+            _mm512_store_si512(out + 64 * j, _mm512_shuffle_epi8(table, _mm512_and_si512(v, low)));
+            _mm512_store_si512(out + 64 * (j + 4), _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(v, 4), low)));
         }
     }
-    for (int t = 0; t < WIDE_TOKENS; t++)
-        for (int p = 0; p < WIDE_PANELS; p++) _mm512_storeu_ps(y + t * y_stride + p * GGL_PANEL_ROWS, sum[t][p]);
+    return bytes;
 }
 
-static void dispatch_wide(const struct ggl_panel_format *f, const uint8_t *panel, int64_t stride, int64_t n_blocks,
-                          const tile x, __mmask16 old, float *y, int64_t y_stride)
+static const uint8_t *unpack_any(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, int64_t from, int n_blocks,
+                                 uint8_t *bytes, float (*scales)[GGL_PANEL_ROWS])
 {
     switch (f->kind) {
-    case GGL_PANEL_Q8: run_wide(f, GGL_PANEL_Q8, panel, stride, n_blocks, x, old, y, y_stride); break;
-    case GGL_PANEL_X8: run_wide(f, GGL_PANEL_X8, panel, stride, n_blocks, x, old, y, y_stride); break;
-    case GGL_PANEL_I4: run_wide(f, GGL_PANEL_I4, panel, stride, n_blocks, x, old, y, y_stride); break;
-    default: run_wide(f, GGL_PANEL_T4, panel, stride, n_blocks, x, old, y, y_stride); break;
+    case GGL_PANEL_Q8: return unpack(f, GGL_PANEL_Q8, panel, n, from, n_blocks, bytes, scales);
+    case GGL_PANEL_X8: return unpack(f, GGL_PANEL_X8, panel, n, from, n_blocks, bytes, scales);
+    case GGL_PANEL_I4: return unpack(f, GGL_PANEL_I4, panel, n, from, n_blocks, bytes, scales);
+    default: return unpack(f, GGL_PANEL_T4, panel, n, from, n_blocks, bytes, scales);
     }
 }
 
-/* Whole wide tiles of the first WIDE_PANELS panels; returns how many tokens they took. */
-static int64_t mul_wide(const struct ggl_panel_format *f, const uint8_t *panel, int64_t stride, int64_t n,
-                        const struct ggl_act_q8 *x, float *y, int64_t y_stride)
+/* Two whole panels, TILE_BLOCKS blocks after the other. */
+static void mul_two(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
+                    int64_t y_stride)
 {
-    int64_t t = 0;
-    for (; t + WIDE_TOKENS <= x->n_tokens; t += WIDE_TOKENS) {
-        tile v;
-        for (int i = 0; i < WIDE_TOKENS; i++) v[i] = ggl_act_q8_row(x, t + i);
-        dispatch_wide(f, panel, stride, n / GGL_PANEL_BLOCK, v, x->begin ? 0xffff : 0, y + t * y_stride, y_stride);
+    const int64_t stride = ggl_panel_bytes(f->kind, n), n_blocks = n / GGL_PANEL_BLOCK;
+    _Alignas(64) uint8_t bytes[TILE_PANELS][TILE_BLOCKS * TILE_BLOCK_BYTES];
+    struct tile_weights w = {.bias = f->bias};
+    struct ggl_act_q8 part = *x;
+    for (int64_t from = 0; from < n_blocks; from += TILE_BLOCKS, part.begin += TILE_BLOCKS * GGL_PANEL_BLOCK) {
+        w.n_blocks = (int)(n_blocks - from < TILE_BLOCKS ? n_blocks - from : TILE_BLOCKS);
+        for (int p = 0; p < TILE_PANELS; p++) w.codes[p] = unpack_any(f, panel + p * stride, n, from, w.n_blocks, bytes[p], &w.scales[0][p]);
+        tile_mul(&w, &part, y, y_stride);
     }
-    return t;
 }
 
 void ggl_panel_mul_avx512(const struct ggl_panel_format *f, const uint8_t *panel, int64_t n, const struct ggl_act_q8 *x, float *y,
                           int64_t y_stride, int n_rows)
 {
-    int64_t stride = ggl_panel_bytes(f->kind, n);
-    for (int r = 0; r < n_rows;) {
-        int64_t done = 0;
-        int rows = GGL_PANEL_ROWS;
-        if (n_rows - r >= WIDE_PANELS * GGL_PANEL_ROWS && x->n_tokens >= WIDE_TOKENS) {
-            done = mul_wide(f, panel, stride, n, x, y + r, y_stride);
-            rows = WIDE_PANELS * GGL_PANEL_ROWS;
+    const int64_t stride = ggl_panel_bytes(f->kind, n);
+    for (int r = 0, rows; r < n_rows; r += rows, panel += rows / GGL_PANEL_ROWS * stride) {
+        const int left = n_rows - r;
+        if (left >= TILE_ROWS && x->n_tokens > 1) {
+            rows = TILE_ROWS;
+            mul_two(f, panel, n, x, y + r, y_stride);
+        } else {
+            rows = GGL_PANEL_ROWS;
+            mul_one(f, panel, n, x, y + r, y_stride, left < rows ? left : rows);
         }
-        if (rows > n_rows - r) rows = n_rows - r;
-        struct ggl_act_q8 rest = ggl_act_q8_from(x, done);
-        for (int p = 0; p < rows && rest.n_tokens; p += GGL_PANEL_ROWS)
-            mul_one(f, panel + p / GGL_PANEL_ROWS * stride, n, &rest, y + done * y_stride + r + p, y_stride,
-                    rows - p < GGL_PANEL_ROWS ? rows - p : GGL_PANEL_ROWS);
-        r += rows;
-        panel += (rows + GGL_PANEL_ROWS - 1) / GGL_PANEL_ROWS * stride;
     }
 }
 
