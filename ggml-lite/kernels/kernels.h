@@ -87,7 +87,8 @@ struct ggl_kernels {
     ggl_mxfp4_rows_fn *mxfp4_rows;
     ggl_mxfp4_expand_fn *mxfp4_expand;
     ggl_mxfp4_mul_fn *mxfp4_mul;
-    ggl_fp8_pack_fn *fp8_pack; /* of the same level as fp8_mul */
+    ggl_act_fp8_fn *act_fp8;   /* this and the next of the same level as fp8_mul */
+    ggl_fp8_pack_fn *fp8_pack;
     ggl_fp8_mul_fn *fp8_mul;
     ggl_bf16_mul_fn *bf16_mul;
     ggl_read_bandwidth_fn *read_bandwidth;

@@ -29,6 +29,7 @@ static const struct {
     {GGL_ISA_AVX512VNNI, GGL_ISA_AVX512, "avx512vnni"},
     {GGL_ISA_AVX512BF16, GGL_ISA_AVX512, "avx512bf16"},
     {GGL_ISA_AVX512VBMI, GGL_ISA_AVX512, "avx512vbmi"},
+    {GGL_ISA_AVX512FP16, GGL_ISA_AVX512, "avx512fp16"},
     {GGL_ISA_AVXVNNI, GGL_ISA_AVX2, "avxvnni"},
     {GGL_ISA_INTEL, GGL_ISA_AVX2, "intel"},
     {GGL_ISA_AMX, GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI, "amx"},
@@ -97,6 +98,7 @@ static uint64_t detect(void)
     if (all(seven.c, BIT(11))) isa |= GGL_ISA_AVX512VNNI;
     if (all(seven1.a, BIT(5))) isa |= GGL_ISA_AVX512BF16;
     if (all(seven.c, BIT(1) | BIT(8))) isa |= GGL_ISA_AVX512VBMI; /* with GFNI, which only Cannon Lake lacks */
+    if (all(seven.d, BIT(23))) isa |= GGL_ISA_AVX512FP16;
     if (all(state, tiles) && all(seven.d, BIT(22) | BIT(24) | BIT(25)) && may_use_tiles()) isa |= GGL_ISA_AMX;
     if (all(seven1.a, BIT(4))) isa |= GGL_ISA_AVXVNNI;
     if (is_intel()) isa |= GGL_ISA_INTEL;

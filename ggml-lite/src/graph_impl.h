@@ -54,7 +54,7 @@ union ggl_op_params {
     struct ggl_attention attention;
     struct { const float *bias; const int32_t *table; int n_used; float scale; } router;
     struct { const struct ggl_tensor *gate, *up, *down; float limit; int n_used; } moe;
-    struct { const struct ggl_packed *w; int64_t n_in; int repeat; bool bf16; } linear;
+    struct { const struct ggl_packed *w; int64_t n_in; int repeat; int rounding; } linear;
     float limit;
 };
 

@@ -13,7 +13,25 @@ enum { ROWS = 16 };
  * second-level cache.  Sums wait in the scratch, in rows that do not fight for the same lines of the cache. */
 enum { MANY = 64, BLOCK = 512, TOGETHER = 16, TILE_WIDTH = TOGETHER * ROWS + 16 };
 
-/* ---- rounded activations: int8 rows (act_q8.h) or BF16 */
+/* ---- rounded activations: int8 rows (act_q8.h), BF16, or what FP8 matrices take (fp8.h) */
+
+enum rounding { TO_Q8, TO_BF16, TO_FP8 };
+
+static enum rounding rounding_for(const struct ggl_packed *w)
+{
+    return w->fp8 ? TO_FP8 : w->bf16 ? TO_BF16 : TO_Q8;
+}
+
+/* From one rounded vector of n to the next. */
+static int64_t rounded_bytes(enum rounding to, int64_t n)
+{
+    const int64_t apart = n % 2048 ? 0 : 64; /* vectors a power of two apart would fight for the same lines of the cache */
+    switch (to) {
+    case TO_BF16: return 2 * n + apart;
+    case TO_FP8: return 2 * n + 64; /* with room for the vector's scale */
+    default: return ggl_act_q8_bytes(n);
+    }
+}
 
 static void run_round(const struct ggl_node *node, const struct ggl_run *run, int phase)
 {
@@ -23,24 +41,25 @@ static void run_round(const struct ggl_node *node, const struct ggl_run *run, in
     for (int64_t i = begin; i < end; i++) {
         const float *x = ggl_f32_row(node->src[0], 0) + i * n;
         uint8_t *out = node->data + i * stride;
-        if (node->p.linear.bf16) run->k->act_bf16(x, n, (uint16_t *)(void *)out);
-        else run->k->act_q8(x, n, (int8_t *)out);
+        switch ((enum rounding)node->p.linear.rounding) {
+        case TO_BF16: run->k->act_bf16(x, n, (uint16_t *)(void *)out); break;
+        case TO_FP8: run->k->act_fp8(x, n, (uint16_t *)(void *)out); break;
+        default: run->k->act_q8(x, n, (int8_t *)out); break;
+        }
     }
 }
 
 static const struct ggl_op op_round = {"round", 1, NULL, run_round};
 
 /* The rounded form of x in vectors of n; an earlier node is used again. */
-static struct ggl_node *rounded(struct ggl_graph *g, struct ggl_node *x, int64_t n, bool bf16)
+static struct ggl_node *rounded(struct ggl_graph *g, struct ggl_node *x, int64_t n, enum rounding to)
 {
     for (int i = g->n_nodes; i-- > x->index;) {
         struct ggl_node *node = g->nodes[i];
-        if (node->op == &op_round && node->src[0] == x && node->p.linear.bf16 == bf16 && node->p.linear.n_in == n) return node;
+        if (node->op == &op_round && node->src[0] == x && node->p.linear.rounding == (int)to && node->p.linear.n_in == n) return node;
     }
-    int64_t apart = n % 2048 ? 0 : 64; /* vectors a power of two apart would fight for the same lines of the cache */
-    int64_t bytes = bf16 ? 2 * n + apart : ggl_act_q8_bytes(n);
-    struct ggl_node *node = ggl_node_new(g, &op_round, GGL_ELEM_U8, x->width / n * bytes, 1, &x);
-    if (node) node->p.linear.n_in = n, node->p.linear.bf16 = bf16, node->parts = x->width / n, node->part_src = 1;
+    struct ggl_node *node = ggl_node_new(g, &op_round, GGL_ELEM_U8, x->width / n * rounded_bytes(to, n), 1, &x);
+    if (node) node->p.linear.n_in = n, node->p.linear.rounding = (int)to, node->parts = x->width / n, node->part_src = 1;
     return node;
 }
 
@@ -58,22 +77,37 @@ static void multiply_part(const struct ggl_packed *w, const struct ggl_run *run,
 {
     int64_t n = ggl_packed_inputs(w, begin);
     struct ggl_act_q8 q8 = {(const int8_t *)x->data, w->n_in, x->stride, begin, x->n};
-    const uint16_t *bf16 = (const uint16_t *)(const void *)x->data + begin; /* where it is that */
+    const uint16_t *x16 = (const uint16_t *)(const void *)x->data + begin; /* where they are of 16 bits */
     if (w->bf16) {
-        run->k->bf16_mul(panel, 2 * n, rows, n, bf16, x->stride / 2, x->n, y, y_stride);
+        run->k->bf16_mul(panel, 2 * n, rows, n, x16, x->stride / 2, x->n, y, y_stride);
     } else if (w->kquant) {
         run->k->kquant_mul(w->kquant, panel, n, &q8, y, y_stride, rows);
     } else if (!w->fp8) {
         run->k->panel_mul(&w->format, panel, n, &q8, y, y_stride, rows);
     } else {
-        run->k->fp8_mul(panel, n, bf16, x->stride / 2, x->n, y, y_stride, rows, begin > 0);
+        run->k->fp8_mul(panel, n, x16, x->stride / 2, x->n, y, y_stride, rows, begin > 0);
     }
 }
 
-static void multiply_row_scales(const struct ggl_packed *w, int64_t row, int rows, int64_t n_vectors, float *y)
+/* What all results of vector t are to be multiplied with. */
+static float scale_of_vector(const struct ggl_packed *w, const struct vectors *x, int64_t t)
 {
-    for (int64_t t = 0; t < n_vectors; t++)
-        for (int r = 0; r < rows; r++) y[t * w->n_out + r] *= w->row_scales[row + r];
+    float scale = 1;
+    if (w->fp8) memcpy(&scale, x->data + t * x->stride + 2 * w->n_in, sizeof(scale));
+    return scale;
+}
+
+/* Sums of vector t and some rows to results, which may take their place. */
+static void finish(const struct ggl_packed *w, const struct vectors *x, int64_t t, int64_t row, int64_t rows, const float *sums, float *y)
+{
+    const float scale = scale_of_vector(w, x, t);
+    if (w->row_scales) {
+        for (int64_t r = 0; r < rows; r++) y[r] = sums[r] * w->row_scales[row + r];
+    } else if (scale != 1) {
+        for (int64_t r = 0; r < rows; r++) y[r] = sums[r] * scale;
+    } else if (y != sums) {
+        memcpy(y, sums, (size_t)rows * sizeof(float));
+    }
 }
 
 /* Panels [begin, end), of one group. */
@@ -82,7 +116,8 @@ static void run_group(const struct ggl_packed *w, const struct ggl_run *run, int
     int rows = (int)(end * ROWS < w->n_out ? (end - begin) * ROWS : w->n_out - begin * ROWS);
     for (int64_t input = 0; input < w->n_in; input += w->part)
         multiply_part(w, run, ggl_packed_part(w, begin, input), input, rows, x, y + begin * ROWS, w->n_out);
-    if (w->row_scales) multiply_row_scales(w, begin * ROWS, rows, x->n, y + begin * ROWS);
+    y += begin * ROWS;
+    for (int64_t t = 0; t < x->n; t++, y += w->n_out) finish(w, x, t, begin * ROWS, rows, y, y);
 }
 
 /* The end of panel i's group, of which a grouped product may have a part. */
@@ -105,10 +140,7 @@ static void run_together(const struct ggl_packed *w, const struct ggl_run *run, 
                           TILE_WIDTH);
         }
     }
-    for (int64_t t = 0; t < x->n; t++, tile += TILE_WIDTH, y += w->n_out) {
-        if (!w->row_scales) memcpy(y + row, tile, (size_t)rows * sizeof(float));
-        for (int64_t r = 0; r < rows && w->row_scales; r++) y[row + r] = tile[r] * w->row_scales[row + r];
-    }
+    for (int64_t t = 0; t < x->n; t++, tile += TILE_WIDTH, y += w->n_out) finish(w, x, t, row, rows, tile, y + row);
 }
 
 /* Panels [begin, end), in the order in which they lie; with a tile, if there are many vectors, BLOCK after BLOCK.  BF16's
@@ -183,7 +215,7 @@ static struct ggl_node *linear_node(struct ggl_graph *g, const struct ggl_op *op
 {
     if (!x) return NULL;
     if (x->elem != GGL_ELEM_F32 || x->width != w->n_in * parts) return ggl_graph_refuse(g, "linear", w->name);
-    struct ggl_node *r = rounded(g, x, w->n_in, w->fp8 || w->bf16);
+    struct ggl_node *r = rounded(g, x, w->n_in, rounding_for(w));
     if (!r) return NULL;
     struct ggl_node *node = ggl_node_new(g, op, GGL_ELEM_F32, width, 1, &r);
     if (node) node->p.linear.w = w, node->p.linear.repeat = (int)parts, node->guided = true, node->reads = reads;

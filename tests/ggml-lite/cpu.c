@@ -14,14 +14,15 @@
 #include <unistd.h>
 
 static const uint64_t all_levels[] = {GGL_ISA_AVX2,       GGL_ISA_AVX512,     GGL_ISA_AVX512VNNI,
-                                      GGL_ISA_AVX512BF16, GGL_ISA_AVX512VBMI, GGL_ISA_AVXVNNI, GGL_ISA_INTEL, GGL_ISA_AMX,
+                                      GGL_ISA_AVX512BF16, GGL_ISA_AVX512VBMI, GGL_ISA_AVX512FP16, GGL_ISA_AVXVNNI,
+                                      GGL_ISA_INTEL,      GGL_ISA_AMX,
                                       GGL_ISA_NEON,       GGL_ISA_DOTPROD,    GGL_ISA_I8MM};
 enum { N = sizeof(all_levels) / sizeof(all_levels[0]) };
 static const uint64_t avx512s =
-    GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI | GGL_ISA_AMX;
+    GGL_ISA_AVX512 | GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI | GGL_ISA_AVX512FP16 | GGL_ISA_AMX;
 static const uint64_t x86 =
     GGL_ISA_AVX2 | GGL_ISA_AVXVNNI | GGL_ISA_AVX512 |
-    GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI | GGL_ISA_INTEL | GGL_ISA_AMX;
+    GGL_ISA_AVX512VNNI | GGL_ISA_AVX512BF16 | GGL_ISA_AVX512VBMI | GGL_ISA_AVX512FP16 | GGL_ISA_INTEL | GGL_ISA_AMX;
 static const uint64_t arm = GGL_ISA_NEON | GGL_ISA_DOTPROD | GGL_ISA_I8MM;
 
 static void names(void **state)
@@ -96,6 +97,7 @@ static void as_the_system_says(void **state)
         {{" avx512f ", " avx512_vnni "}, GGL_ISA_AVX512VNNI},
         {{" avx512f ", " avx512_bf16 "}, GGL_ISA_AVX512BF16},
         {{" avx512f ", " avx512vbmi "}, GGL_ISA_AVX512VBMI},
+        {{" avx512f ", " avx512_fp16 "}, GGL_ISA_AVX512FP16},
         {{" avx2 ", " avx_vnni "}, GGL_ISA_AVXVNNI},
         {{" asimd "}, GGL_ISA_NEON},
         {{" asimd ", " asimddp "}, GGL_ISA_DOTPROD},

@@ -43,7 +43,40 @@ static uint64_t level_of(ck_kernel *kernel)
 /* Plain C in the same order. */
 static ggl_fp8_mul_fn *twin_of(ck_kernel *kernel)
 {
+    if (level_of(kernel) & GGL_ISA_AVX512FP16) return ggl_fp8_mul_halves_ref;
     return level_of(kernel) & GGL_ISA_AMX ? ggl_fp8_mul_steps_ref : ggl_fp8_mul_ref;
+}
+
+/* The activations it takes, in plain C, and what they are. */
+static ggl_act_fp8_fn *act_of(ck_kernel *kernel)
+{
+    return level_of(kernel) & GGL_ISA_AVX512FP16 ? ggl_act_fp8_halves_ref : ggl_act_fp8_ref;
+}
+
+static double value_of(ck_kernel *kernel, uint16_t x)
+{
+    return (double)(level_of(kernel) & GGL_ISA_AVX512FP16 ? ggl_f16_to_f32(x) : ggl_bf16_to_f32(x));
+}
+
+static void check_act_fp8(ck_kernel *kernel, int64_t length)
+{
+    const int64_t n = (length + 1) / 2 * 2;
+    float *x = ck_random(n);
+    uint16_t *out = ck_bytes(2 * (uint64_t)n + 4, 0), *want = ck_bytes(2 * (uint64_t)n + 4, 0);
+    const int kind = (int)ck_next(8);
+    if (n > 20) x[3] = (float[]){INFINITY, NAN, 0x1p100f, 0x1p99f, 1e-41f, -0.0f, 1e6f, 1}[kind];
+    for (int64_t i = 0; i < n && ck_next(8) == 0; i++) x[i] *= 0x1p-110f;
+    ((ggl_act_fp8_fn *)kernel)(x, n, out);
+    act_of(kernel)(x, n, want);
+    if (memcmp(out, want, (size_t)n * 2 + 4)) ck_fail("not the reference's bits");
+    float scale, amax = 0;
+    memcpy(&scale, out + n, 4);
+    for (int64_t i = 0; i < n; i++) amax = fmaxf(amax, fabsf(x[i]));
+    if (n > 20 && kind < 2 && level_of(kernel) & GGL_ISA_AVX512FP16 && isfinite(scale)) ck_fail("what is no number is lost");
+    if (n > 20 && kind < 3) return;
+    /* BF16's rounding; half a step of a half and of the smallest ones, or all of what is below 2^-100. */
+    for (int64_t i = 0; i < n; i++)
+        ck_close("x", i, (float)value_of(kernel, out[i]) * scale, (double)x[i], 0x1p-8 * fabs((double)x[i]) + 0x1p-31 * (double)amax + 0x1p-100);
 }
 
 enum { MOST_ROWS = 96, MOST_INPUTS = 128 * 66 };
@@ -106,10 +139,10 @@ static const double *decoded_matrix(const struct matrix *m)
     return w;
 }
 
-static const double *decoded_bf16(const uint16_t *h, int64_t n)
+static const double *decoded(ck_kernel *kernel, const uint16_t *h, int64_t n)
 {
     static double x[64 * 1024];
-    for (int64_t i = 0; i < n; i++) x[i] = (double)ggl_bf16_to_f32(h[i]);
+    for (int64_t i = 0; i < n; i++) x[i] = value_of(kernel, h[i]);
     return x;
 }
 
@@ -122,9 +155,12 @@ static void check_fp8_mul(ck_kernel *kernel, int64_t length)
     uint8_t *panel = packed(&m, (ggl_fp8_pack_fn *)kernel_of("fp8_pack", level_of(kernel)), rows);
     uint8_t *plain = packed(&m, ggl_fp8_pack_ref, rows);
     float *x = ck_random(stride * tokens), *y = ck_f32(y_stride * tokens), *same = ck_f32(y_stride * tokens);
-    uint16_t *h = ck_bytes(2 * (uint64_t)(stride * (tokens - 1) + n), 0);
+    uint16_t *h = ck_bytes(2 * (uint64_t)(stride * (tokens - 1) + n), 0), row[MOST_INPUTS + 2];
     const bool more = ck_next(3) == 0;
-    ggl_act_bf16_ref(x, stride * (tokens - 1) + n, h);
+    for (int t = 0; t < tokens; t++) {
+        act_of(kernel)(x + t * stride, n, row);
+        memcpy(h + t * stride, row, (size_t)n * 2);
+    }
     if (level_of(kernel) & GGL_ISA_AMX && ck_next(4) == 0) /* takes denormals for zeros, the same for one token and for many */
         for (int64_t i = 0; i < stride * (tokens - 1) + n; i++) h[i] = (uint16_t)((h[i] & 0x807f) | ck_next(4) << 7);
     for (int64_t i = 0; i < y_stride * tokens && more; i++)
@@ -132,7 +168,8 @@ static void check_fp8_mul(ck_kernel *kernel, int64_t length)
     const float *start = ck_copy(y, y_stride * tokens);
     ((ggl_fp8_mul_fn *)kernel)(panel, n, h, stride, tokens, y, y_stride, rows, more);
     twin_of(kernel)(plain, n, h, stride, tokens, same, y_stride, rows, more);
-    const double *w = decoded_matrix(&m), *a = decoded_bf16(h, stride * (tokens - 1) + n);
+    const double *w = decoded_matrix(&m), *a = decoded(kernel, h, stride * (tokens - 1) + n);
+    double error = 0, power = 0;
     for (int t = 0; t < tokens; t++) {
         for (int r = 0; r < rows; r++) {
             double want = more ? (double)start[t * y_stride + r] : 0, terms = fabs(want);
@@ -144,13 +181,19 @@ static void check_fp8_mul(ck_kernel *kernel, int64_t length)
             /* 64 sums in each half of a tile, the halves, the scale, and a sum a tile; and what is flushed: inputs under a
              * weight of up to 448, the sums, products with a scale (below 1). */
             double flushed = level_of(kernel) & GGL_ISA_AMX ? (double)(n * 449 + 4) * 0x1p-126 : 0;
-            if (!isnan(want)) ck_close("y", t * MOST_ROWS + r, y[t * y_stride + r], want, (67 + (double)m.tiles) * CK_U * terms + flushed);
+            /* Halves: 32 sums in each quarter of a tile, and two more, of 11 bits. */
+            double unit = level_of(kernel) & GGL_ISA_AVX512FP16 ? 34 * 0x1p-11 : 67 * CK_U;
+            if (!isnan(want)) ck_close("y", t * MOST_ROWS + r, y[t * y_stride + r], want, (unit + (double)m.tiles * CK_U) * terms + flushed);
             else if (!isnan(y[t * y_stride + r])) ck_fail("row %d has a code that is no number, and is one", r);
             ck_same("y", t * MOST_ROWS + r, y[t * y_stride + r], same[t * y_stride + r]);
+            if (isnan(want)) continue;
+            error += ((double)y[t * y_stride + r] - want) * ((double)y[t * y_stride + r] - want);
+            power += want * want;
         }
         for (int64_t r = rows; r < y_stride; r++)
             if (!isnan(y[t * y_stride + r])) ck_fail("wrote beyond row %d", rows);
     }
+    if (rows * tokens >= 64 && !more && error > 4e-6 * power) ck_fail("NMSE %g", error / power);
 }
 
 /* With the multiplication of its level, input after input is asked for; all 16 rows, of which some may be missing. */
@@ -178,7 +221,7 @@ static void check_fp8_pack(ck_kernel *kernel, int64_t length)
     }
     memset(one, 0, (size_t)m.n * 2);
     for (int64_t i = (int64_t)ck_next(3); i < m.n; i += 1 + (int64_t)ck_next(5) + m.n / 16) {
-        one[i] = 0x3f80;
+        one[i] = level_of(kernel) & GGL_ISA_AVX512FP16 ? 0x3c00 : 0x3f80;
         mul(panel, m.n, one, m.n, 1, y, 16, 16, false);
         one[i] = 0;
         for (int r = 0; r < 16; r++) {
@@ -208,7 +251,8 @@ static void the_pick_takes_both_of_one_level(void **state)
     for (uint64_t isa = every;; isa = (isa - 1) & every) {
         struct ggl_kernels k;
         ggl_kernels_pick(&k, isa);
-        uint64_t pack = level_of((ck_kernel *)k.fp8_pack), mul = level_of((ck_kernel *)k.fp8_mul);
+        uint64_t pack = level_of((ck_kernel *)k.fp8_pack), mul = level_of((ck_kernel *)k.fp8_mul), act = level_of((ck_kernel *)k.act_fp8);
+        if ((act ^ mul) & (GGL_ISA_AVX512FP16 | GGL_ISA_AMX)) fail_msg("levels %llx: activations of %llx for %llx", (unsigned long long)isa, (unsigned long long)act, (unsigned long long)mul);
         if (pack != mul) fail_msg("levels %llx: panels of %llx for %llx", (unsigned long long)isa, (unsigned long long)pack, (unsigned long long)mul);
         int i = 0;
         while (i < n_seen && seen[i] != pack) i++;
@@ -367,6 +411,12 @@ static void bench_act_bf16(ck_kernel *kernel, int64_t n)
     ((ggl_act_bf16_fn *)kernel)(x, n, bench_x);
 }
 
+static void bench_act_fp8(ck_kernel *kernel, int64_t n)
+{
+    static float x[BENCH_IN];
+    ((ggl_act_fp8_fn *)kernel)(x, n, bench_x);
+}
+
 /* GB/s of "many" are those of 32 single tokens. */
 static void bench(void)
 {
@@ -381,7 +431,7 @@ static void bench(void)
                 memset(bench_panels + p * ggl_fp8_panel_bytes(BENCH_IN) + BENCH_IN * 16 + 4 * t, 0x3f, 4);
 #define KERNEL(operation, isa, symbol) \
     ck_bench(#symbol, isa, bench_##operation, (ck_kernel *)symbol, BENCH_IN, \
-             strcmp(#operation, "act_bf16") == 0 ? 4.0 * BENCH_IN : bytes);
+             strncmp(#operation, "act_", 4) == 0 ? 4.0 * BENCH_IN : bytes);
 #include "kernels/fp8/kernels.def"
 #undef KERNEL
 #define KERNEL(operation, isa, symbol) \

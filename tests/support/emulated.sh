@@ -1,6 +1,6 @@
 # The same logits on an emulated processor as on this one: published checkpoints' numbers (a small model as GGUF, in both
-# profiles of gguf-convert) and the types of community files, in both precisions, with one to three threads.  AMX, which
-# rounds its own way, is left out.
+# profiles of gguf-convert) and the types of community files, in both precisions, with one to three threads.  AMX and
+# AVX512FP16, which round their own way, are left out.
 #
 # usage: sh tests/support/emulated.sh BIN OTHER_BIN EMULATOR CPU...
 #   BIN        folder of this machine's tools
@@ -23,7 +23,7 @@ compared=0
 for model in "$tmp/native" "$tmp/native-int4" "$vectors/gguf/micro-Q2_K" "$vectors/gguf/micro-IQ3_S" \
     "$vectors/gguf/micro-Q4_K_M-split-00001-of-00004"; do
     for precision in f32 fast; do
-        GGL_CPU_DISABLE=amx "$bin/ggl-eval" -q -m "$model.gguf" --tokens "$tmp/tokens" --precision $precision -t 1 --chunk 17 --logits "$tmp/here"
+        GGL_CPU_DISABLE=amx,avx512fp16 "$bin/ggl-eval" -q -m "$model.gguf" --tokens "$tmp/tokens" --precision $precision -t 1 --chunk 17 --logits "$tmp/here"
         for cpu; do
             threads=$((compared % 3 + 1))
             QEMU_CPU=$cpu $emulator "$other/ggl-eval" -q -m "$model.gguf" --tokens "$tmp/tokens" --precision $precision \

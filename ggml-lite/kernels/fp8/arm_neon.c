@@ -131,3 +131,10 @@ void ggl_act_bf16_neon(const float *x, int64_t n, uint16_t *out)
         vst1q_u16(out + i, vcombine_u16(bf16_of(vld1q_f32(x + i)), bf16_of(vld1q_f32(x + i + 4))));
     for (; i < n; i++) out[i] = vget_lane_u16(bf16_of(vdupq_n_f32(x[i])), 0);
 }
+
+void ggl_act_fp8_neon(const float *x, int64_t n, uint16_t *out)
+{
+    const float one = 1;
+    ggl_act_bf16_neon(x, n, out);
+    memcpy(out + n, &one, 4);
+}

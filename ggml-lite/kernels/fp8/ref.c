@@ -11,6 +11,13 @@ void ggl_act_bf16_ref(const float *x, int64_t n, uint16_t *out)
     for (int64_t i = 0; i < n; i++) out[i] = ggl_bf16_from_f32(x[i]);
 }
 
+void ggl_act_fp8_ref(const float *x, int64_t n, uint16_t *out)
+{
+    const float one = 1;
+    ggl_act_bf16_ref(x, n, out);
+    memcpy(out + n, &one, 4);
+}
+
 void ggl_fp8_pack_ref(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
 {
     ggl_fp8_write_flags(rows, row_bytes, n_rows, n, panel);

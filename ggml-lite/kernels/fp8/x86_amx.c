@@ -254,3 +254,8 @@ void ggl_fp8_pack_amx(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_
 {
     pack(rows, row_bytes, n_rows, n, panel);
 }
+
+void ggl_act_fp8_amx(const float *x, int64_t n, uint16_t *out)
+{
+    ggl_act_fp8_avx2(x, n, out);
+}

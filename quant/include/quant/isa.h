@@ -20,5 +20,6 @@
 #define GGL_ISA_NEON       (UINT64_C(1) << 8)
 #define GGL_ISA_DOTPROD    (UINT64_C(1) << 9)
 #define GGL_ISA_I8MM       (UINT64_C(1) << 10)
+#define GGL_ISA_AVX512FP16 (UINT64_C(1) << 11) /* arithmetic of halves */
 
 #endif
