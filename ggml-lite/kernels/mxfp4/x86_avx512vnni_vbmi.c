@@ -5,7 +5,7 @@
  * processor fetches ahead by itself (two rows at a time came at half of the memory's speed; such a core is slower when told
  * in the program's own words, too; for others there is x86_avx512vnni_vbmi_intel.c).  Sixteen blocks of a row become four
  * vectors of four blocks; the dot-product instruction leaves four sums a block, which are added up to one vector of
- * 16 integers, scaled, and kept.  The 48 or so vector instructions that this takes are close to what a core has time for,
+ * 16 integers, scaled, and kept.  The 47 or so vector instructions that this takes are close to what a core has time for,
  * so each counts.
  *
  * Blocks have 17 bytes, so four of them end behind a vector.  Lookups in two vectors pick them from five that follow
@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "kernels/math/x86_avx512.h"
+#include "kernels/x86_bytes512.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -31,7 +32,7 @@ enum { ROWS = 4, BLOCK = 32, BLOCK_BYTES = 17, BATCH = 16, MAX_BATCHES = 32 };
 struct batch {
     __m512i low[4], high[4]; /* activations for low nibbles (inputs 0..15 of a block) and for high ones */
     __m512i start[4];        /* of the sums: what the bias of the weights adds, taken away */
-    __m512 scale;
+    __m512 scale, less;      /* less: what to add after scaling */
 };
 
 /* The block at place 4q + k is 4k + q. */
@@ -53,6 +54,7 @@ static void arrange(const int8_t *x, int64_t n, struct batch *batches)
             batches[g].start[k] = _mm512_sub_epi32(zero, more);
         }
         batches[g].scale = _mm512_permutexvar_ps(by_place, _mm512_loadu_ps(scales));
+        batches[g].less = start_scaled(batches[g].scale);
     }
 }
 
@@ -77,14 +79,14 @@ static inline struct lookups make_lookups(void)
     return t;
 }
 
-/* d[k], lane q: four sums of block 4k + q, each of eight products -> one sum a block.  Weights are 12 or less here, so that
+/* d[k], lane q: four sums of block 4k + q, each of eight products -> one sum a block, from sum_start() on.  Weights are 12 or less here, so that
  * sixteen products are within 16 bits, too. */
 static inline __m512i add_up(const __m512i d[4])
 {
     const __m512i ones = _mm512_set1_epi16(1);
     __m512i d01 = _mm512_madd_epi16(_mm512_packs_epi32(d[0], d[1]), ones);
     __m512i d23 = _mm512_madd_epi16(_mm512_packs_epi32(d[2], d[3]), ones);
-    return _mm512_madd_epi16(_mm512_packs_epi32(d01, d23), ones);
+    return _mm512_dpwssd_epi32(sum_start(), _mm512_packs_epi32(d01, d23), ones);
 }
 
 /* Exponents in upper bytes -> 2^(e - 128), the denormal ones as zero. */
@@ -117,8 +119,7 @@ INLINE __m512 multiply(const uint8_t *blocks, const struct batch *x, const struc
         d[k] = _mm512_dpbusd_epi32(x->start[k], _mm512_permutexvar_epi8(codes[k], t->weights), x->low[k]);
         d[k] = _mm512_dpbusd_epi32(d[k], _mm512_permutexvar_epi8(_mm512_srli_epi16(codes[k], 4), t->weights), x->high[k]);
     }
-    __m512 dot = _mm512_cvtepi32_ps(add_up(d));
-    return _mm512_mul_ps(_mm512_mul_ps(dot, x->scale), scale); /* the second is exact, so the sum need not be fused */
+    return _mm512_mul_ps(scale_sum(add_up(d), x->scale, x->less), scale); /* the second is exact, so the sum need not be fused */
 }
 
 /* The products of 16 blocks of four rows: 16 times four rows, in the order of the blocks. */

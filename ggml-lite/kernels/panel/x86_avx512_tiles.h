@@ -4,10 +4,7 @@
  * TILE_BLOCKS blocks of both panels lie in the first-level cache with a byte a weight, while all tokens pass by.  A core
  * of two vector units has two operations a cycle for all there is to do, so what is not a product counts:
  *  - a weight meets eight tokens before it is let go, and sums stay in registers from block to block;
- *  - dot products start at the integer whose bits are the float 1.5 * 2^23, and there a step of the integer is a step of
- *    the float.  So the bits of a sum, read as a float, are 1.5 * 2^23 + dot, and one fused operation takes that away and
- *    scales: scale * bits - scale * 1.5 * 2^23, exact but for its one rounding (act_q8.h sees to it that scales have 22
- *    bits), so the result is that of a conversion and a product.
+ *  - dot products are not converted to floats (x86_bytes512.h).
  */
 #ifndef GGL_KERNEL_PANEL_X86_AVX512_TILES_H
 #define GGL_KERNEL_PANEL_X86_AVX512_TILES_H
@@ -42,16 +39,15 @@ struct tile_tokens {
 static inline void tile_load_tokens(struct tile_tokens *s, const struct tile_weights *w, const struct ggl_act_q8 *x, int64_t t, int n)
 {
     const __mmask16 blocks = (__mmask16)((1u << w->n_blocks) - 1);
-    const __m512 start = _mm512_set1_ps(0x1.8p23f);
     s->codes = ggl_act_q8_row(x, t).codes;
     s->stride = x->stride;
     for (int i = 0; i < n; i++) {
         const struct ggl_act_q8_row row = ggl_act_q8_row(x, t + i);
         const __m512 scale = _mm512_maskz_loadu_ps(blocks, row.scales);
         const __m512i bias = _mm512_mullo_epi32(_mm512_maskz_loadu_epi32(blocks, row.sums), _mm512_set1_epi32(w->bias));
-        _mm512_storeu_si512(s->start[i], _mm512_sub_epi32(_mm512_castps_si512(start), bias));
+        _mm512_storeu_si512(s->start[i], _mm512_sub_epi32(sum_start(), bias));
         _mm512_storeu_ps(s->scale[i], scale);
-        _mm512_storeu_ps(s->less[i], _mm512_mul_ps(scale, _mm512_sub_ps(_mm512_setzero_ps(), start)));
+        _mm512_storeu_ps(s->less[i], start_scaled(scale));
     }
 }
 
@@ -79,8 +75,8 @@ TILE_INLINE void tile_add_block(const uint8_t *const codes[TILE_PANELS], const s
 #pragma GCC unroll 8
     for (int t = 0; t < n; t++) {
         const __m512 scale = _mm512_set1_ps(s->scale[t][b]), less = _mm512_set1_ps(s->less[t][b]);
-        sum[t][0] = _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_castsi512_ps(dot[t][0]), scale, less), scale0, sum[t][0]);
-        sum[t][1] = _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_castsi512_ps(dot[t][1]), scale, less), scale1, sum[t][1]);
+        sum[t][0] = _mm512_fmadd_ps(scale_sum(dot[t][0], scale, less), scale0, sum[t][0]);
+        sum[t][1] = _mm512_fmadd_ps(scale_sum(dot[t][1], scale, less), scale1, sum[t][1]);
     }
 }
 
