@@ -217,17 +217,24 @@ void ggl_fp8_mul_avx512fp16(const uint8_t *panel, int64_t n, const uint16_t *x, 
         ggl_fp8_spoil(panel + r / ROWS * bytes, n, n_tokens, y + r, y_stride, n_rows - r < ROWS ? n_rows - r : ROWS);
 }
 
+/* Four inputs of up to four rows; those of missing rows are zeros. */
+static inline __m128i four_rows(const uint8_t *rows, int64_t row_bytes, int n_rows)
+{
+    int32_t v[4] = {0};
+    for (int r = 0; r < n_rows; r++) memcpy(&v[r], rows + r * row_bytes, GROUP);
+    return _mm_shuffle_epi8(_mm_set_epi32(v[3], v[2], v[1], v[0]), _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
+}
+
 void ggl_fp8_pack_avx512fp16(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
 {
-    for (int64_t i = 0; i < n; i += GROUP) {
-        for (int r = 0; r < ROWS; r++, panel += GROUP) {
-            uint8_t c[GROUP] = {0};
-            if (r < n_rows) memcpy(c, rows + r * row_bytes + i, GROUP);
-            const uint32_t group = (uint32_t)c[0] | (uint32_t)c[2] << 8 | (uint32_t)c[1] << 16 | (uint32_t)c[3] << 24;
-            memcpy(panel, &group, GROUP);
-        }
+    for (int r = 0; r < ROWS; r += 4) {
+        const int count = n_rows - r < 4 ? n_rows - r : 4;
+        const uint8_t *from = count > 0 ? rows + r * row_bytes : rows;
+        __m128i *to = (__m128i *)(void *)(panel + r * GROUP);
+        for (int64_t i = 0; i < n; i += GROUP, to += ROWS * GROUP / 16)
+            _mm_storeu_si128(to, count == 4 ? four_rows(from + i, row_bytes, 4) : four_rows(from + i, row_bytes, count));
     }
-    ggl_fp8_write_flags(rows, row_bytes, n_rows, n, panel - n * ROWS);
+    ggl_fp8_write_flags(rows, row_bytes, n_rows, n, panel);
 }
 
 void ggl_act_fp8_avx512fp16(const float *x, int64_t n, uint16_t *out)
