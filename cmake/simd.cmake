@@ -2,8 +2,9 @@
 include(CheckCCompilerFlag)
 set(GGL_SIMD)
 if(GGML_LITE_SIMD AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-    # The youngest levels: a compiler that knows them knows the others.
+    # The youngest levels but one: a compiler that knows them knows the others (gcc 11, clang 12).
     check_c_compiler_flag("-mavx512f -mavx512bf16 -mamx-bf16 -mavxvnni" GGL_COMPILER_AVX512)
+    check_c_compiler_flag("-mavx512fp16" GGL_COMPILER_AVX512FP16) # gcc 12, clang 14
     if(GGL_COMPILER_AVX512)
         set(GGL_SIMD x86)
     endif()
@@ -15,6 +16,8 @@ elseif(GGML_LITE_SIMD AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
 endif()
 if(NOT GGL_SIMD)
     target_compile_definitions(ggl_deps INTERFACE GGL_PLAIN_C=1)
+elseif(GGL_SIMD STREQUAL x86 AND NOT GGL_COMPILER_AVX512FP16)
+    target_compile_definitions(ggl_deps INTERFACE GGL_NO_AVX512FP16=1)
 endif()
 
 # A file for one level of one processor is x86_<level>.c or arm_<level>.c, with the flags of its level and no other's.

@@ -21,6 +21,11 @@
 #else
 #define GGL_ARCH_X86 0
 #endif
+#if GGL_ARCH_X86 && !defined(GGL_NO_AVX512FP16)
+#define GGL_ARCH_X86_FP16 1 /* by a compiler that knows it */
+#else
+#define GGL_ARCH_X86_FP16 0
+#endif
 #if defined(__aarch64__) && !defined(GGL_PLAIN_C)
 #define GGL_ARCH_ARM64 1
 #else

@@ -83,7 +83,7 @@ static bool halves;                                /* sums are halves, as FP8's 
 static bool fp8_in_halves(void)
 {
     const uint64_t needs = GGL_ISA_AVX512FP16 | GGL_ISA_INTEL;
-    return (ggl_cpu_isa() & (needs | GGL_ISA_AMX)) == needs;
+    return GGL_ARCH_X86_FP16 && (ggl_cpu_isa() & (needs | GGL_ISA_AMX)) == needs;
 }
 
 static float as_fp8_takes_it(const uint16_t *row, int i)

@@ -248,7 +248,7 @@ void ggl_act_fp8_avx512fp16(const float *x, int64_t n, uint16_t *out)
     const struct ggl_act_fp8_scaling scaling = ggl_act_fp8_scaling(_mm512_reduce_max_epu32(top));
     for (int64_t i = 0; i < n; i += 16) {
         const __mmask16 m = (__mmask16)(n - i < 16 ? (1u << (n - i)) - 1 : 0xffff);
-        const __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(scaling.up ? m : 0, x + i), _mm512_set1_ps(scaling.up));
+        const __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(scaling.up != 0 ? m : 0, x + i), _mm512_set1_ps(scaling.up));
         _mm256_mask_storeu_epi16(out + i, m, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
     }
     memcpy(out + n, &scaling.down, 4);
