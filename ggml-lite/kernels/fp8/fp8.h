@@ -28,7 +28,7 @@
  *         s0 = s1 = s2 = s3 = 0; for each group of four inputs (a, b, c, d):
  *             s0 = s0 + w_a x_a; s1 = s1 + w_b x_b; s2 = s2 + w_c x_c; s3 = s3 + w_d x_d
  *         sum = sum + ((s0 + s2) + (s1 + s3)) * 256 scale, product and sum rounded together
- * At most 32 products a sum, and activations of 11 instead of 8 bits: NMSE 0.8e-6 against BF16's 2.7e-6.
+ * At most 32 products a sum, and activations of 11 instead of 8 bits: NMSE 1.0e-6 against BF16's 3.1e-6 (4096 normal inputs).
  *
  * A row with a code that is no number has no results that are numbers.
  */
