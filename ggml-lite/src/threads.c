@@ -55,7 +55,7 @@ struct ggl_team {
     ggl_team_fn *fn; /* NULL: the end */
     void *arg;
     struct ggl_gate work, done;
-    atomic_int running; /* members still inside the current run; the last opens `done` */
+    atomic_int running; /* members still inside the current run, the last opens `done`; before the first run, those that have begun */
 };
 
 void ggl_team_barrier(struct ggl_team *team)
@@ -92,13 +92,13 @@ static void *thread_main(void *p)
     omp_set_dynamic(0);
 #pragma omp parallel num_threads(team->n)
     {
-        if (omp_get_thread_num() == 0) {
-            /* Environment variables may leave fewer threads than asked for, whatever else is set, and a barrier
-             * would wait for the missing ones for ever. */
-            team->n = omp_get_num_threads();
-            ggl_gate_open(&team->done);
-        }
-        serve(team, omp_get_thread_num());
+        const int ith = omp_get_thread_num(), count = omp_get_num_threads();
+        /* Environment variables may leave fewer threads than asked for, whatever else is set, and a barrier
+         * would wait for the missing ones for ever. */
+        if (ith == 0) team->n = count;
+        /* A program may end at any time after this: members that were still busy with the runtime would crash in it. */
+        if (atomic_fetch_add_explicit(&team->running, 1, memory_order_acq_rel) + 1 == count) ggl_gate_open(&team->done);
+        serve(team, ith);
     }
 #else
     serve(team, t->ith);
@@ -157,7 +157,7 @@ static enum ggl_status start_threads(struct ggl_team *team, struct ggl_error *er
                             team->n_threads + 1, n);
     }
 #ifdef GGL_HAVE_OPENMP
-    ggl_gate_wait(&team->done, 0, (struct ggl_patience){0}, NULL); /* the size is known then */
+    ggl_gate_wait(&team->done, 0, (struct ggl_patience){0}, NULL); /* all have begun, and the size is known */
 #endif
     return GGL_OK;
 }

@@ -17,6 +17,9 @@ static void check_act_q8(ck_kernel *kernel, int64_t length)
         double amax = 0, sum = 0;
         for (int i = 0; i < 32; i++) amax = fmax(amax, fabs((double)x[32 * b + i]));
         float scale = ggl_act_q8_scales(row, n)[b];
+        uint32_t bits;
+        memcpy(&bits, &scale, 4);
+        if (bits & 3) ck_fail("a scale of more than 22 bits: %a", (double)scale);
         ck_close("scale", b, scale, amax / 127, 2 * CK_U * amax);
         for (int i = 0; i < 32; i++) {
             /* Half a step, and the roundings of 127 / amax and of the product. */
@@ -40,13 +43,14 @@ static void every_kernel(void **state)
 static void values_that_are_no_numbers(void **state)
 {
     (void)state;
-    float x[64] = {1, NAN, 2};
-    x[32] = INFINITY;
-    _Alignas(64) int8_t row[128];
+    float x[96] = {1, NAN, 2};
+    x[32] = INFINITY, x[64] = -0x1p100f;
+    _Alignas(64) int8_t row[192];
 #define KERNEL(operation, isa, symbol)                                                                                 \
     if (((uint64_t)(isa) & ~ggl_cpu_isa()) == 0) {                                                                             \
-        symbol(x, 64, row);                                                                                            \
-        if (isfinite(ggl_act_q8_scales(row, 64)[0]) || isfinite(ggl_act_q8_scales(row, 64)[1])) fail_msg(#symbol);     \
+        symbol(x, 96, row);                                                                                            \
+        for (int b = 0; b < 3; b++)                                                                                    \
+            if (isfinite(ggl_act_q8_scales(row, 96)[b])) fail_msg(#symbol);                                            \
     }
 #include "kernels/act_q8/kernels.def"
 #undef KERNEL
@@ -56,6 +60,14 @@ static void zeros(const float *x, int64_t n, int8_t *row)
 {
     (void)x;
     memset(row, 0, (size_t)ggl_act_q8_bytes(n));
+}
+
+/* amax / 127 as it comes, and codes for it. */
+static void longer_scales(const float *x, int64_t n, int8_t *row)
+{
+    ggl_act_q8_ref(x, n, row);
+    float *scales = (float *)(void *)(row + n);
+    for (int64_t b = 0; b < n / 32; b++) scales[b] = nextafterf(scales[b], INFINITY);
 }
 
 static void truncates(const float *x, int64_t n, int8_t *row)
@@ -86,6 +98,7 @@ static void broken_ones_are_caught(void **state)
 {
     (void)state;
     ck_must_fail("zeros", check_act_q8, (ck_kernel *)zeros);
+    ck_must_fail("longer scales", check_act_q8, (ck_kernel *)longer_scales);
     ck_must_fail("truncates", check_act_q8, (ck_kernel *)truncates);
     ck_must_fail("no sums", check_act_q8, (ck_kernel *)no_sums);
     ck_must_fail("no halves", check_act_q8, (ck_kernel *)no_halves);

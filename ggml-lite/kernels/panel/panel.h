@@ -16,7 +16,7 @@
  * is the caller's affair.
  *
  * Weights without their bias lie in -128 .. 127, codes of X8 in 0 .. 32 and activations in -127 .. 127: more would not
- * fit in the 16-bit sums of AVX2.
+ * fit in the 16-bit sums of AVX2.  The scales of activations have 22 bits (act_q8.h).
  */
 #ifndef GGL_KERNEL_PANEL_H
 #define GGL_KERNEL_PANEL_H
