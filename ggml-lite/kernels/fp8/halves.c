@@ -33,13 +33,19 @@ static double add_to_odd(double a, double b)
     return odd;
 }
 
-/* Nearest half, ties to even. */
+/* Nearest half, ties to even: of a number that is not too large for one, or no number. */
 static double to_half(double x)
 {
-    int exponent;
-    frexp(x, &exponent);
-    const double step = ldexp(1, (exponent < -13 ? -13 : exponent) - 11);
-    return nearbyint(x / step) * step;
+    const int least = -14; /* exponent of the smallest halves */
+    uint64_t bits;
+    memcpy(&bits, &x, 8);
+    int exponent = (int)(bits >> 52 & 0x7ff) - 1023;
+    if (exponent < least) exponent = least;
+    /* 1.5 * 2^52 steps of a half: what is added to that is rounded to whole steps. */
+    bits = (uint64_t)(exponent - 10 + 52 + 1023) << 52 | UINT64_C(1) << 51;
+    double steps;
+    memcpy(&steps, &bits, 8);
+    return x + steps - steps;
 }
 
 static double weight(const uint8_t *panel, int64_t i, int row)
