@@ -89,18 +89,10 @@ static void multiply_part(const struct ggl_packed *w, const struct ggl_run *run,
     }
 }
 
-/* What all results of vector t are to be multiplied with. */
-static float scale_of_vector(const struct ggl_packed *w, const struct vectors *x, int64_t t)
-{
-    float scale = 1;
-    if (w->fp8) memcpy(&scale, x->data + t * x->stride + 2 * w->n_in, sizeof(scale));
-    return scale;
-}
-
 /* Sums of vector t and some rows to results, which may take their place. */
 static void finish(const struct ggl_packed *w, const struct vectors *x, int64_t t, int64_t row, int64_t rows, const float *sums, float *y)
 {
-    const float scale = scale_of_vector(w, x, t);
+    const float scale = w->fp8 ? ggl_act_fp8_scale((const uint16_t *)(const void *)(x->data + t * x->stride), w->n_in) : 1;
     if (w->row_scales) {
         for (int64_t r = 0; r < rows; r++) y[r] = sums[r] * w->row_scales[row + r];
     } else if (scale != 1) {

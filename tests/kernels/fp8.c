@@ -40,22 +40,28 @@ static uint64_t level_of(ck_kernel *kernel)
     return 0;
 }
 
+/* Whether it adds halves. */
+static bool in_halves(ck_kernel *kernel)
+{
+    return level_of(kernel) & GGL_ISA_AVX512FP16;
+}
+
 /* Plain C in the same order. */
 static ggl_fp8_mul_fn *twin_of(ck_kernel *kernel)
 {
-    if (level_of(kernel) & GGL_ISA_AVX512FP16) return ggl_fp8_mul_halves_ref;
+    if (in_halves(kernel)) return ggl_fp8_mul_halves_ref;
     return level_of(kernel) & GGL_ISA_AMX ? ggl_fp8_mul_steps_ref : ggl_fp8_mul_ref;
 }
 
 /* The activations it takes, in plain C, and what they are. */
 static ggl_act_fp8_fn *act_of(ck_kernel *kernel)
 {
-    return level_of(kernel) & GGL_ISA_AVX512FP16 ? ggl_act_fp8_halves_ref : ggl_act_fp8_ref;
+    return in_halves(kernel) ? ggl_act_fp8_halves_ref : ggl_act_fp8_ref;
 }
 
 static double value_of(ck_kernel *kernel, uint16_t x)
 {
-    return (double)(level_of(kernel) & GGL_ISA_AVX512FP16 ? ggl_f16_to_f32(x) : ggl_bf16_to_f32(x));
+    return (double)(in_halves(kernel) ? ggl_f16_to_f32(x) : ggl_bf16_to_f32(x));
 }
 
 static void check_act_fp8(ck_kernel *kernel, int64_t length)
@@ -72,7 +78,7 @@ static void check_act_fp8(ck_kernel *kernel, int64_t length)
     float scale, amax = 0;
     memcpy(&scale, out + n, 4);
     for (int64_t i = 0; i < n; i++) amax = fmaxf(amax, fabsf(x[i]));
-    if (n > 20 && kind < 2 && level_of(kernel) & GGL_ISA_AVX512FP16 && isfinite(scale)) ck_fail("what is no number is lost");
+    if (n > 20 && kind < 2 && in_halves(kernel) && isfinite(scale)) ck_fail("what is no number is lost");
     if (n > 20 && kind < 3) return;
     /* BF16's rounding; half a step of a half and of the smallest ones, or all of what is below 2^-100. */
     for (int64_t i = 0; i < n; i++)
@@ -182,7 +188,7 @@ static void check_fp8_mul(ck_kernel *kernel, int64_t length)
              * weight of up to 448, the sums, products with a scale (below 1). */
             double flushed = level_of(kernel) & GGL_ISA_AMX ? (double)(n * 449 + 4) * 0x1p-126 : 0;
             /* Halves: 32 sums in each quarter of a tile, and two more, of 11 bits. */
-            double unit = level_of(kernel) & GGL_ISA_AVX512FP16 ? 34 * 0x1p-11 : 67 * CK_U;
+            double unit = in_halves(kernel) ? 34 * 0x1p-11 : 67 * CK_U;
             if (!isnan(want)) ck_close("y", t * MOST_ROWS + r, y[t * y_stride + r], want, (unit + (double)m.tiles * CK_U) * terms + flushed);
             else if (!isnan(y[t * y_stride + r])) ck_fail("row %d has a code that is no number, and is one", r);
             ck_same("y", t * MOST_ROWS + r, y[t * y_stride + r], same[t * y_stride + r]);
@@ -221,7 +227,7 @@ static void check_fp8_pack(ck_kernel *kernel, int64_t length)
     }
     memset(one, 0, (size_t)m.n * 2);
     for (int64_t i = (int64_t)ck_next(3); i < m.n; i += 1 + (int64_t)ck_next(5) + m.n / 16) {
-        one[i] = level_of(kernel) & GGL_ISA_AVX512FP16 ? 0x3c00 : 0x3f80;
+        one[i] = in_halves(kernel) ? 0x3c00 : 0x3f80;
         mul(panel, m.n, one, m.n, 1, y, 16, 16, false);
         one[i] = 0;
         for (int r = 0; r < 16; r++) {

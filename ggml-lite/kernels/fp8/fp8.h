@@ -6,8 +6,8 @@
  * a byte a tile: bit i says that of the inputs 32 i .. 32 i + 31 of it some row has a code that is denormal, zero, or no number.
  *
  * How the codes of a group lie is the level's own affair: what fp8_pack of a level writes, fp8_mul of the same level
- * reads, as it does what act_fp8 writes, and the pick always takes all three from one (tests/kernels/fp8.c).  The plain form, which NEON and AVX-512 have,
- * too: byte 16 l + 8 p + 2 r + i is row 4 l + r and input 2 p + i of the four.
+ * reads, as it does what act_fp8 writes, and the pick always takes all three from one (tests/kernels/fp8.c).  The plain
+ * form (plain.h), which NEON and AVX-512 have, too: byte 16 l + 8 p + 2 r + i is row 4 l + r and input 2 p + i of the four.
  *
  * Every result is, whatever the number of tokens or threads, and at every level but AMX and AVX512FP16:
  *     sum = 0; for each tile of 128 inputs:
@@ -67,6 +67,18 @@ typedef void ggl_act_bf16_fn(const float *x, int64_t n, uint16_t *out);
 /* What fp8_mul of the same level takes: n numbers, and behind them a float that all results of the row are to be multiplied
  * with, a power of two.  n is even; out has room for n + 2 and may not overlap x. */
 typedef void ggl_act_fp8_fn(const float *x, int64_t n, uint16_t *out);
+
+static inline void ggl_act_fp8_put_scale(uint16_t *row, int64_t n, float scale)
+{
+    memcpy(row + n, &scale, sizeof(scale));
+}
+
+static inline float ggl_act_fp8_scale(const uint16_t *row, int64_t n)
+{
+    float scale;
+    memcpy(&scale, row + n, sizeof(scale));
+    return scale;
+}
 
 /* Halves are x * up, and results come out right times down.  A row with a NaN, an infinity or a magnitude of 2^100 has
  * no halves, and no result that is a number. */

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "quant/quant.h"
+#include "kernels/fp8/plain.h"
 
 void ggl_act_fp8_halves_ref(const float *x, int64_t n, uint16_t *out)
 {
@@ -16,7 +16,7 @@ void ggl_act_fp8_halves_ref(const float *x, int64_t n, uint16_t *out)
     }
     const struct ggl_act_fp8_scaling scaling = ggl_act_fp8_scaling(top);
     for (int64_t i = 0; i < n; i++) out[i] = scaling.up != 0 ? ggl_f16_from_f32(x[i] * scaling.up) : 0;
-    memcpy(out + n, &scaling.down, 4);
+    ggl_act_fp8_put_scale(out, n, scaling.down);
 }
 
 /* a + b, one of its two neighbours where it is not exact, that with an odd last bit: a second rounding to half the bits or
@@ -48,18 +48,13 @@ static double to_half(double x)
     return x + steps - steps;
 }
 
-static double weight(const uint8_t *panel, int64_t i, int row)
-{
-    return (double)ggl_e4m3_to_f32(panel[i / 4 * 64 + row / 4 * 16 + i % 4 / 2 * 8 + row % 4 * 2 + i % 2]) / 256;
-}
-
 static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x, float sum)
 {
     for (int64_t tile = 0; tile < n; tile += GGL_FP8_TILE) {
         double s[4] = {0};
         float scale;
         for (int64_t i = tile; i < n && i < tile + GGL_FP8_TILE; i++)
-            s[i % 4] = to_half(add_to_odd(s[i % 4], weight(panel, i, row) * (double)ggl_f16_to_f32(x[i])));
+            s[i % 4] = to_half(add_to_odd(s[i % 4], (double)ggl_fp8_plain_weight(panel, i, row) / 256 * (double)ggl_f16_to_f32(x[i])));
         const double all = to_half(to_half(s[0] + s[2]) + to_half(s[1] + s[3]));
         memcpy(&scale, panel + n * GGL_FP8_ROWS + tile / GGL_FP8_TILE * 4, 4);
         sum = fmaf((float)all, scale * 256, sum);
@@ -70,9 +65,5 @@ static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x, fl
 void ggl_fp8_mul_halves_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                             int64_t y_stride, int n_rows, bool more)
 {
-    for (int r = 0; r < n_rows; r++) {
-        const uint8_t *mine = panel + r / GGL_FP8_ROWS * ggl_fp8_panel_bytes(n);
-        for (int64_t t = 0; t < n_tokens; t++)
-            y[t * y_stride + r] = dot(mine, n, r % GGL_FP8_ROWS, x + t * x_stride, more ? y[t * y_stride + r] : 0);
-    }
+    ggl_fp8_plain_mul(dot, panel, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
 }

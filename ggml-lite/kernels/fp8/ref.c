@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernels/fp8/flags.h"
+#include "kernels/fp8/plain.h"
 #include "kernels/math/steps.h"
 #include "quant/quant.h"
 
@@ -13,9 +14,8 @@ void ggl_act_bf16_ref(const float *x, int64_t n, uint16_t *out)
 
 void ggl_act_fp8_ref(const float *x, int64_t n, uint16_t *out)
 {
-    const float one = 1;
     ggl_act_bf16_ref(x, n, out);
-    memcpy(out + n, &one, 4);
+    ggl_act_fp8_put_scale(out, n, 1);
 }
 
 void ggl_fp8_pack_ref(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_t n, uint8_t *panel)
@@ -28,22 +28,16 @@ void ggl_fp8_pack_ref(const uint8_t *rows, int64_t row_bytes, int n_rows, int64_
     }
 }
 
-static float weight(const uint8_t *panel, int64_t i, int row)
-{
-    return ggl_e4m3_to_f32(panel[i / 4 * 64 + row / 4 * 16 + i % 4 / 2 * 8 + row % 4 * 2 + i % 2]);
-}
-
-/* sum and what the panel adds to it */
 static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x, float sum)
 {
     for (int64_t tile = 0; tile * GGL_FP8_TILE < n; tile++) {
         float s0 = 0, s1 = 0, scale;
         int64_t end = (tile + 1) * GGL_FP8_TILE < n ? (tile + 1) * GGL_FP8_TILE : n;
         for (int64_t i = tile * GGL_FP8_TILE; i < end; i += 4) {
-            s0 += weight(panel, i + 1, row) * ggl_bf16_to_f32(x[i + 1]);
-            s0 += weight(panel, i, row) * ggl_bf16_to_f32(x[i]);
-            s1 += weight(panel, i + 3, row) * ggl_bf16_to_f32(x[i + 3]);
-            s1 += weight(panel, i + 2, row) * ggl_bf16_to_f32(x[i + 2]);
+            s0 += ggl_fp8_plain_weight(panel, i + 1, row) * ggl_bf16_to_f32(x[i + 1]);
+            s0 += ggl_fp8_plain_weight(panel, i, row) * ggl_bf16_to_f32(x[i]);
+            s1 += ggl_fp8_plain_weight(panel, i + 3, row) * ggl_bf16_to_f32(x[i + 3]);
+            s1 += ggl_fp8_plain_weight(panel, i + 2, row) * ggl_bf16_to_f32(x[i + 2]);
         }
         memcpy(&scale, panel + n * GGL_FP8_ROWS + 4 * tile, 4);
         float p = (s0 + s1) * scale;
@@ -52,19 +46,10 @@ static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x, fl
     return sum;
 }
 
-static void mul_panel(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
-                      int64_t y_stride, int n_rows, bool more)
-{
-    for (int64_t t = 0; t < n_tokens; t++)
-        for (int r = 0; r < n_rows; r++)
-            y[t * y_stride + r] = dot(panel, n, r, x + t * x_stride, more ? y[t * y_stride + r] : 0);
-}
-
 void ggl_fp8_mul_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                      int64_t y_stride, int n_rows, bool more)
 {
-    for (int r = 0; r < n_rows; r += GGL_FP8_ROWS, panel += ggl_fp8_panel_bytes(n))
-        mul_panel(panel, n, x, x_stride, n_tokens, y + r, y_stride, n_rows - r < GGL_FP8_ROWS ? n_rows - r : GGL_FP8_ROWS, more);
+    ggl_fp8_plain_mul(dot, panel, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
 }
 
 /* ---- the order of AMX */
@@ -77,7 +62,7 @@ static float dot_in_steps(const uint8_t *panel, int64_t n, int row, const uint16
         for (int64_t i = tile * GGL_FP8_TILE; i < end; i += GGL_STEP) {
             float w[GGL_STEP], v[GGL_STEP];
             int inputs = end - i < GGL_STEP ? (int)(end - i) : GGL_STEP;
-            for (int j = 0; j < inputs; j++) w[j] = weight(panel, i + j, row), v[j] = ggl_bf16_to_f32(x[i + j]);
+            for (int j = 0; j < inputs; j++) w[j] = ggl_fp8_plain_weight(panel, i + j, row), v[j] = ggl_bf16_to_f32(x[i + j]);
             s = ggl_add_step(s, w, v, inputs);
         }
         memcpy(&scale, panel + n * GGL_FP8_ROWS + 4 * tile, 4);
@@ -89,9 +74,5 @@ static float dot_in_steps(const uint8_t *panel, int64_t n, int row, const uint16
 void ggl_fp8_mul_steps_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                            int64_t y_stride, int n_rows, bool more)
 {
-    for (int r = 0; r < n_rows; r++) {
-        const uint8_t *mine = panel + r / GGL_FP8_ROWS * ggl_fp8_panel_bytes(n);
-        for (int64_t t = 0; t < n_tokens; t++)
-            y[t * y_stride + r] = dot_in_steps(mine, n, r % GGL_FP8_ROWS, x + t * x_stride, more ? y[t * y_stride + r] : 0);
-    }
+    ggl_fp8_plain_mul(dot_in_steps, panel, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
 }

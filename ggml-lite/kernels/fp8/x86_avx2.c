@@ -275,7 +275,6 @@ void ggl_act_bf16_avx2(const float *x, int64_t n, uint16_t *out)
 
 void ggl_act_fp8_avx2(const float *x, int64_t n, uint16_t *out)
 {
-    const float one = 1;
     ggl_act_bf16_avx2(x, n, out);
-    memcpy(out + n, &one, 4);
+    ggl_act_fp8_put_scale(out, n, 1);
 }

@@ -1,6 +1,6 @@
 /*
  * AVX-512 with FP16, for processors that multiply floats twice as fast as pairs of BF16, and halves twice as fast as
- * floats.  The order is that of fp8.h's second form.
+ * floats.  The order is the one that fp8.h has for it.
  *
  * A code of E4M3 is a half once it is shifted, a 256th of its value, and denormal numbers and zeros are no case of their
  * own.  A vector has two inputs of 16 rows, which one broadcast of 32 bits serves.  Panels are in an order of their own: byte
@@ -251,5 +251,5 @@ void ggl_act_fp8_avx512fp16(const float *x, int64_t n, uint16_t *out)
         const __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(scaling.up != 0 ? m : 0, x + i), _mm512_set1_ps(scaling.up));
         _mm256_mask_storeu_epi16(out + i, m, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
     }
-    memcpy(out + n, &scaling.down, 4);
+    ggl_act_fp8_put_scale(out, n, scaling.down);
 }
