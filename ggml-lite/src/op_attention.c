@@ -7,6 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+/* From so many on they are shares, not heads. */
+enum { TOKENS_A_THREAD = 8 };
+
 /* Of a thread's scratch: a tile of rows (as floats, or as BF16 twice), two numbers a head, queries in BF16. */
 static int64_t attention_floats(const struct ggl_attention *a)
 {
@@ -116,16 +119,29 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
         run->k->rope_f32(out + (int64_t)(h + 1) * a->n_dim - a->n_rope, ggl_f32_row(node->src[4], t), a->n_rope, true);
 }
 
-static void run_attention(const struct ggl_node *node, const struct ggl_run *run, int phase)
+/* Heads [at, end) of all tokens; those of a token share what is decoded. */
+static void attend_heads(const struct ggl_node *node, const struct ggl_run *run, int64_t at, int64_t end)
 {
-    (void)phase;
-    int64_t n_head = node->p.attention.n_head, at, end;
-    ggl_share(run->n_tokens * n_head, run->ith, run->nth, &at, &end);
-    while (at < end && !ggl_run_cancelled(run)) { /* the heads of a token share what is decoded */
+    int64_t n_head = node->p.attention.n_head;
+    while (at < end && !ggl_run_cancelled(run)) {
         int64_t head = at % n_head, n = end - at < n_head - head ? end - at : n_head - head;
         attend(node, run, at / n_head, (int)head, (int)n);
         at += n;
     }
+}
+
+/* Later tokens have more rows, so many tokens are dealt out as threads get done; few are cut between heads. */
+static void run_attention(const struct ggl_node *node, const struct ggl_run *run, int phase)
+{
+    (void)phase;
+    int64_t n_head = node->p.attention.n_head, begin, end;
+    if (run->n_tokens < (int64_t)TOKENS_A_THREAD * run->nth) {
+        ggl_share(run->n_tokens * n_head, run->ith, run->nth, &begin, &end);
+        attend_heads(node, run, begin, end);
+        return;
+    }
+    struct ggl_guided guided = ggl_guided_begin(run, run->n_tokens, 1);
+    while (ggl_guided_next(&guided, &begin, &end)) attend_heads(node, run, begin * n_head, end * n_head);
 }
 
 static const struct ggl_op op_attention = {"attention", 1, attention_scratch, run_attention};
@@ -143,6 +159,6 @@ struct ggl_node *ggl_attention(struct ggl_graph *g, struct ggl_node *q, struct g
                                          (struct ggl_node *[]){q, rows, selected, entries, a->angles});
     if (!node) return NULL;
     node->p.attention = *a, node->state[0] = a->ring, node->state[1] = a->entries;
-    node->parts = a->n_head, node->part_src = 1; /* rows and entries are those of many tokens */
+    node->guided = true;
     return node;
 }
