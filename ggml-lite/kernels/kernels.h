@@ -34,7 +34,7 @@
 
 #include "kernels/act_q8/act_q8.h"
 #include "kernels/attention/attention.h"
-#include "kernels/attention_bf16/attention_bf16.h"
+#include "kernels/attention16/attention16.h"
 #include "kernels/bf16/bf16.h"
 #include "kernels/compress/compress.h"
 #include "kernels/decode/decode.h"
@@ -77,8 +77,9 @@ struct ggl_kernels {
     ggl_attention_begin_fn *attention_begin;
     ggl_attention_tile_fn *attention_tile;
     ggl_attention_end_fn *attention_end;
-    ggl_attention_pack_fn *attention_pack;
-    ggl_attention_tile_bf16_fn *attention_tile_bf16;
+    ggl_attention16_query_fn *attention16_query; /* these three of the same level */
+    ggl_attention16_pack_fn *attention16_pack;
+    ggl_attention16_tile_fn *attention16_tile;
     ggl_router_score_f32_fn *router_score_f32;
     ggl_router_top_k_fn *router_top_k;
     ggl_router_gains_f32_fn *router_gains_f32;

@@ -67,7 +67,7 @@ struct ggl_node {
     struct ggl_node *src[GGL_MAX_SRC]; /* NULL entries are allowed */
     union ggl_op_params p;
     /* What steps.c goes by.  All zero is safe for a node that touches nothing but its sources, rows and scratch. */
-    int64_t parts;     /* > 0, one phase: a row is that many equal parts, and ggl_share deals out those of all tokens */
+    int64_t parts;     /* > 0, one phase: a row is that many equal parts, and ggl_share (guided: at first) deals out those of all tokens */
     unsigned part_src; /* bit s: part i reads part i of src[s] and nothing else of it */
     unsigned late_src; /* bit s: src[s] is read in the last phase alone */
     bool in_place;     /* part i may be written where part i of src[0] lies, which is as wide */

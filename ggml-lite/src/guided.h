@@ -11,8 +11,9 @@
  * A thread's own pieces follow each other without a gap, so that what kernels fetch beyond the end of one (fetch.h) belongs
  * to the next.
  *
- * For operations whose results do not depend on who computes what, and that later nodes of the same step do not read
- * (their nodes have no parts).  On a machine with several NUMA nodes a thread helps those of its own node first: packed
+ * For operations whose results do not depend on who computes what, and that later nodes of the same step do not read.  A
+ * node with parts, of which each thread may have written its own in the same step, takes those of others only from
+ * threads that have begun with the node (ggl_guided_begin_parts, n being all parts of all tokens).  On a machine with several NUMA nodes a thread helps those of its own node first: packed
  * matrices lie with their shares (slices.h).
  */
 #ifndef GGL_GUIDED_H
@@ -45,6 +46,7 @@ struct ggl_guided {
     int64_t n, least;
     int first, last; /* the threads of this one's domain */
     int helped;      /* how many shares are finished: 0, this thread's own is not */
+    bool begun_only; /* others are helped once they have begun */
 };
 
 /* node[i] is the NUMA node of thread i, threads of a node following each other; NULL or too many nodes: one domain. */
@@ -52,6 +54,8 @@ struct ggl_domains ggl_domains_find(int nth, const int *node);
 
 /* Work [0, n), in pieces of `least` or more where so much is left. */
 struct ggl_guided ggl_guided_begin(const struct ggl_run *run, int64_t n, int64_t least);
+/* The same for parts. */
+struct ggl_guided ggl_guided_begin_parts(const struct ggl_run *run, int64_t n, int64_t least);
 /* The next piece for this thread; false: all has been given out. */
 bool ggl_guided_next(struct ggl_guided *g, int64_t *begin, int64_t *end);
 

@@ -7,13 +7,13 @@
 #include <math.h>
 #include <string.h>
 
-/* From so many on they are shares, not heads. */
+/* From so many on threads help each other. */
 enum { TOKENS_A_THREAD = 8 };
 
-/* Of a thread's scratch: a tile of rows (as floats, or as BF16 twice), two numbers a head, queries in BF16. */
+/* Of a thread's scratch: a tile of rows (as floats, or with 16 bits twice), two numbers a head, queries with 16 bits. */
 static int64_t attention_floats(const struct ggl_attention *a)
 {
-    int64_t q = a->bf16 ? (int64_t)a->n_head * a->n_dim / 2 : 0;
+    int64_t q = a->rounded ? ggl_attention16_queries(a->n_head, a->n_dim) / 2 : 0;
     return ((int64_t)GGL_ATTENTION_TILE * a->n_dim + 2 * (int64_t)a->n_head + q + 15) & ~(int64_t)15;
 }
 
@@ -80,7 +80,7 @@ static void decode_tile(const struct visible *v, const struct tile *tile, float 
     const struct ggl_attention *a = &v->node->p.attention;
     const struct ggl_kernels *k = v->run->k;
     uint16_t *keys = (uint16_t *)(void *)rows;
-    if (a->bf16) k->attention_pack(&a->format, tile->rows, tile->n, keys, keys + ggl_attention_pack_values(n_dim));
+    if (a->rounded) k->attention16_pack(&a->format, tile->rows, tile->n, keys, keys + ggl_attention16_values(n_dim));
     else
         for (int j = 0; j < tile->n; j++) k->decode_cache(&a->format, tile->rows[j], rows + (int64_t)j * n_dim);
 }
@@ -90,7 +90,7 @@ static void multiply_tile(const struct visible *v, struct ggl_attention_state *s
 {
     const struct ggl_kernels *k = v->run->k;
     const uint16_t *keys = (const uint16_t *)(const void *)rows;
-    if (v->node->p.attention.bf16) k->attention_tile_bf16(s, q16, keys, keys + ggl_attention_pack_values(s->n_dim), n);
+    if (v->node->p.attention.rounded) k->attention16_tile(s, q16, keys, keys + ggl_attention16_values(s->n_dim), n);
     else k->attention_tile(k, s, q, rows, n);
 }
 
@@ -104,7 +104,7 @@ static void attend(const struct ggl_node *node, const struct ggl_run *run, int64
     struct visible v = visible_rows(node, run, t);
     const float *q = ggl_f32_row(node->src[0], t) + (int64_t)head * a->n_dim;
     uint16_t *q16 = (uint16_t *)(void *)(max + 2 * (int64_t)a->n_head);
-    if (a->bf16) run->k->act_bf16(q, (int64_t)n_head * a->n_dim, q16);
+    if (a->rounded) run->k->attention16_query(run->k, q, n_head, a->n_dim, q16);
     run->k->attention_begin(&s);
     struct tile tile;
     gather(&v, 0, &tile);
@@ -140,8 +140,8 @@ static void run_attention(const struct ggl_node *node, const struct ggl_run *run
         attend_heads(node, run, begin, end);
         return;
     }
-    struct ggl_guided guided = ggl_guided_begin(run, run->n_tokens, 1);
-    while (ggl_guided_next(&guided, &begin, &end)) attend_heads(node, run, begin * n_head, end * n_head);
+    struct ggl_guided guided = ggl_guided_begin_parts(run, run->n_tokens * n_head, n_head);
+    while (ggl_guided_next(&guided, &begin, &end)) attend_heads(node, run, begin, end);
 }
 
 static const struct ggl_op op_attention = {"attention", 1, attention_scratch, run_attention};
@@ -153,12 +153,12 @@ struct ggl_node *ggl_attention(struct ggl_graph *g, struct ggl_node *q, struct g
     if (q->width != (int64_t)a->n_head * a->n_dim || rows->elem != GGL_ELEM_U8 ||
         rows->width != (int64_t)a->format.bytes || a->window < 1 || (a->ratio && (!entries || !a->entries)))
         return ggl_graph_refuse(g, "attention", "shapes");
-    if (a->bf16 && a->n_dim % 2) return ggl_graph_refuse(g, "attention", "BF16 needs an even number of dimensions");
+    if (a->rounded && a->n_dim % 2) return ggl_graph_refuse(g, "attention", "16 bits need an even number of dimensions");
     if (a->angles && (a->n_rope > a->n_dim || a->angles->width != a->n_rope)) return ggl_graph_refuse(g, "attention", "angles");
     struct ggl_node *node = ggl_node_new(g, &op_attention, GGL_ELEM_F32, q->width, 5,
                                          (struct ggl_node *[]){q, rows, selected, entries, a->angles});
     if (!node) return NULL;
     node->p.attention = *a, node->state[0] = a->ring, node->state[1] = a->entries;
-    node->guided = true;
+    node->parts = a->n_head, node->part_src = 1, node->guided = true; /* rows and entries are those of many tokens */
     return node;
 }

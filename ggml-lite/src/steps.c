@@ -14,10 +14,10 @@
  */
 #include "graph_impl.h"
 
-/* What a thread reads of a, which is source s of b, it wrote itself. */
+/* What a thread reads of a, which is source s of b, it wrote itself: guided nodes' threads help each other. */
 static bool own_parts(const struct ggl_node *a, const struct ggl_node *b, int s)
 {
-    return a->parts > 0 && a->parts == b->parts && b->part_src >> s & 1;
+    return a->parts > 0 && !a->guided && a->parts == b->parts && b->part_src >> s & 1;
 }
 
 static bool waits_for_rows(const struct ggl_node *a, const struct ggl_node *b)

@@ -18,6 +18,8 @@ struct job {
     struct ggl_given given[MEMBERS];
     int64_t n, least;
     bool slow_first; /* the first member dawdles */
+    bool parts;      /* a member has to have begun before others help it */
+    bool ready[MEMBERS];
     atomic_int times[MOST], broken;
 };
 
@@ -26,8 +28,13 @@ static struct ggl_run run_of(struct job *j, int ith, int nth)
     return (struct ggl_run){.ith = ith, .nth = nth, .domains = &j->domains, .given = j->given};
 }
 
-static void check_piece(struct job *j, int64_t begin, int64_t end)
+static void check_piece(struct job *j, int nth, int64_t begin, int64_t end)
 {
+    for (int i = 0; i < nth && j->parts; i++) {
+        int64_t from, to;
+        ggl_share(j->n, i, nth, &from, &to);
+        if (begin < to && from < end && !j->ready[i]) j->broken++;
+    }
     if (begin < 0 || begin >= end || end > j->n) j->broken++;
     else
         for (int64_t i = begin; i < end; i++) j->times[i]++;
@@ -37,13 +44,16 @@ static void member(void *arg, int ith, int nth)
 {
     struct job *j = arg;
     struct ggl_run run = run_of(j, ith, nth);
-    struct ggl_guided guided = ggl_guided_begin(&run, j->n, j->least);
+    run.number = 1;
+    for (volatile int i = 0; j->slow_first && !ith && i < 20000;) i++;
+    j->ready[ith] = true;
+    struct ggl_guided guided = (j->parts ? ggl_guided_begin_parts : ggl_guided_begin)(&run, j->n, j->least);
     for (int64_t begin, end; ggl_guided_next(&guided, &begin, &end);) {
-        check_piece(j, begin, end);
+        check_piece(j, nth, begin, end);
         for (volatile int i = 0; j->slow_first && !ith && i < 20000;) i++;
     }
     int64_t begin, end;
-    if (ggl_guided_next(&guided, &begin, &end)) j->broken++;
+    if (!j->parts && ggl_guided_next(&guided, &begin, &end)) j->broken++;
 }
 
 static void every_item_once(void **state)
@@ -55,12 +65,13 @@ static void every_item_once(void **state)
     for (int nth = 1; nth <= MEMBERS; nth++) {
         struct ggl_team *team;
         assert_int_equal(ggl_team_new(nth, &team, NULL), GGL_OK);
-        for (size_t i = 0; i < 4 * 8 * 4; i++) {
+        for (size_t i = 0; i < 2 * 4 * 8 * 4; i++) {
             memset(&job, 0, sizeof(job));
             job.domains = ggl_domains_find(nth, i % 4 ? node[i % 4] : NULL);
             job.n = lengths[i / 4 % 8];
-            job.least = 1 + (int64_t)(i / 32) * 5;
+            job.least = 1 + (int64_t)(i / 32 % 4) * 5;
             job.slow_first = i / 32 & 1;
+            job.parts = i >= 4 * 8 * 4;
             assert_int_equal(ggl_team_run(team, member, &job, NULL), GGL_OK);
             assert_int_equal(job.broken, 0);
             for (int64_t k = 0; k < MOST; k++) assert_int_equal(job.times[k], k < job.n);
@@ -105,6 +116,27 @@ static void own_share_then_own_domain(void **state)
         assert_int_equal(at, share_of_others[i]);
     }
     assert_false(ggl_guided_next(&guided, &begin, &end));
+}
+
+/* What a thread has written of its parts others may read once it has begun, and not before. */
+static void parts_wait_for_their_owner(void **state)
+{
+    (void)state;
+    static struct job j;
+    j = (struct job){.domains = ggl_domains_find(2, NULL), .n = 100, .least = 50};
+    struct ggl_run first = run_of(&j, 0, 2), second = run_of(&j, 1, 2);
+    first.number = second.number = 1;
+    struct ggl_guided own = ggl_guided_begin_parts(&second, j.n, j.least), other = ggl_guided_begin_parts(&first, j.n, 10);
+    int64_t begin, end;
+    expect_piece(&own, &begin, &end);
+    assert_int_equal(begin, 50);
+    assert_int_equal(end, 100);
+    assert_false(ggl_guided_next(&own, &begin, &end));
+    expect_piece(&other, &begin, &end);
+    assert_int_equal(begin, 0);
+    struct ggl_guided again = ggl_guided_begin_parts(&second, j.n, j.least);
+    expect_piece(&again, &begin, &end);
+    assert_int_equal(end, 50);
 }
 
 /* What was taken in another run counts as nothing. */
@@ -157,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_once),
         cmocka_unit_test(own_share_then_own_domain),
+        cmocka_unit_test(parts_wait_for_their_owner),
         cmocka_unit_test(every_run_begins_anew),
         cmocka_unit_test(the_fast_take_more),
         cmocka_unit_test(many_nodes_are_one),

@@ -204,7 +204,7 @@ struct ggl_attention {
     struct ggl_row_format format;
     const struct ggl_row_ring *ring;  /* rows of earlier runs */
     const struct ggl_row_list *entries; /* compressed rows, when ratio > 0 */
-    bool bf16;                        /* queries and weights are rounded to BF16, for speed; n_dim even */
+    bool rounded;                     /* queries and weights are rounded to 16 bits, for speed; n_dim even */
     struct ggl_node *angles;          /* a rope table: each head's last n_rope results are turned back by it; or NULL */
     int32_t n_rope;
 };

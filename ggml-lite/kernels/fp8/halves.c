@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/fp8/plain.h"
+#include "kernels/math/halves.h"
 
 void ggl_act_fp8_halves_ref(const float *x, int64_t n, uint16_t *out)
 {
@@ -19,43 +20,14 @@ void ggl_act_fp8_halves_ref(const float *x, int64_t n, uint16_t *out)
     ggl_act_fp8_put_scale(out, n, scaling.down);
 }
 
-/* a + b, one of its two neighbours where it is not exact, that with an odd last bit: a second rounding to half the bits or
- * fewer then ends where a single one does. */
-static double add_to_odd(double a, double b)
-{
-    const double s = a + b, of_b = s - a, rest = (a - (s - of_b)) + (b - of_b);
-    uint64_t bits;
-    memcpy(&bits, &s, 8);
-    if (rest == 0 || bits & 1) return s;
-    bits += (rest > 0) == (s > 0) ? 1 : (uint64_t)-1;
-    double odd;
-    memcpy(&odd, &bits, 8);
-    return odd;
-}
-
-/* Nearest half, ties to even: of a number that is not too large for one, or no number. */
-static double to_half(double x)
-{
-    const int least = -14; /* exponent of the smallest halves */
-    uint64_t bits;
-    memcpy(&bits, &x, 8);
-    int exponent = (int)(bits >> 52 & 0x7ff) - 1023;
-    if (exponent < least) exponent = least;
-    /* 1.5 * 2^52 steps of a half: what is added to that is rounded to whole steps. */
-    bits = (uint64_t)(exponent - 10 + 52 + 1023) << 52 | UINT64_C(1) << 51;
-    double steps;
-    memcpy(&steps, &bits, 8);
-    return x + steps - steps;
-}
-
 static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x, float sum)
 {
     for (int64_t tile = 0; tile < n; tile += GGL_FP8_TILE) {
         double s[4] = {0};
         float scale;
         for (int64_t i = tile; i < n && i < tile + GGL_FP8_TILE; i++)
-            s[i % 4] = to_half(add_to_odd(s[i % 4], (double)ggl_fp8_plain_weight(panel, i, row) / 256 * (double)ggl_f16_to_f32(x[i])));
-        const double all = to_half(to_half(s[0] + s[2]) + to_half(s[1] + s[3]));
+            s[i % 4] = ggl_fma_half((double)ggl_fp8_plain_weight(panel, i, row) / 256, (double)ggl_f16_to_f32(x[i]), s[i % 4]);
+        const double all = ggl_to_half(ggl_to_half(s[0] + s[2]) + ggl_to_half(s[1] + s[3]));
         memcpy(&scale, panel + n * GGL_FP8_ROWS + tile / GGL_FP8_TILE * 4, 4);
         sum = fmaf((float)all, scale * 256, sum);
     }

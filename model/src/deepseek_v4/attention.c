@@ -84,7 +84,7 @@ struct ggl_node *v4_attention(struct v4_builder *b, int i, int ratio, const char
 
     struct ggl_attention p = {.n_head = hp->n_head, .n_dim = hp->n_dim, .window = hp->window, .ratio = ratio,
                               .sinks = l->sinks, .format = b->cache->kv, .ring = &cache->window,
-                              .entries = ratio ? &cache->entries : NULL, .bf16 = hp->fast,
+                              .entries = ratio ? &cache->entries : NULL, .rounded = hp->fast,
                               /* Values carry the rotation of their position; the sum is turned back by the query's. */
                               .angles = angles, .n_rope = hp->n_rope};
     struct ggl_node *o = ggl_attention(g, q, rows, selected, entries, &p);

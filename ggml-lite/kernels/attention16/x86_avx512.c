@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/attention_bf16/x86_avx512.h"
+#include "kernels/attention16/x86_avx512.h"
 #include "kernels/math/math.h"
 #include "kernels/math/x86_avx512.h"
 #include "quant/quant.h"
@@ -79,11 +79,11 @@ static void pack_values(uint16_t (*x)[MAX_DIM], int n_dim, uint16_t *values)
         }
 }
 
-void ggl_attention_pack_avx512(const struct ggl_row_format *f, const uint8_t *const *rows, int n, uint16_t *keys, uint16_t *values)
+void ggl_attention16_pack_avx512(const struct ggl_row_format *f, const uint8_t *const *rows, int n, uint16_t *keys, uint16_t *values)
 {
     uint16_t x[GROUP][MAX_DIM];
     if (f->kind != GGL_ROW_KV || f->n_dim % (2 * GROUP) || f->n_dim > MAX_DIM) {
-        ggl_attention_pack_ref(f, rows, n, keys, values);
+        ggl_attention16_pack_ref(f, rows, n, keys, values);
         return;
     }
     for (int g = 0; g < n; g += GROUP, keys += GROUP * f->n_dim, values += GROUP * f->n_dim) {
@@ -165,12 +165,12 @@ INLINE void run_heads(struct ggl_attention_state *s, int head, const float *q, c
         sum_block(acc + d, s->n_dim, values + 2 * d, n, (const float (*)[TILE])weight, shrink, heads);
 }
 
-void ggl_attention_tile_bf16_avx512fma(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
+void ggl_attention16_tile_avx512fma(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
                                        int n)
 {
     float wide[HEADS * MAX_DIM];
     if (s->n_dim % (VECTORS * GROUP) || s->n_dim > MAX_DIM) { /* no published model */
-        ggl_attention_tile_bf16_ref(s, q, keys, values, n);
+        ggl_attention16_tile_ref(s, q, keys, values, n);
         return;
     }
     for (int h = 0; h < s->n_head; h += HEADS) {

@@ -5,7 +5,7 @@
 static void walk(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values, int n)
 {
     if (s->n_dim % (VECTORS * LANES)) { /* no published model */
-        ggl_attention_tile_bf16_ref(s, q, keys, values, n);
+        ggl_attention16_tile_ref(s, q, keys, values, n);
         return;
     }
     for (int h = 0; h < s->n_head; h += HEADS) {

@@ -1,13 +1,13 @@
 /*
  * AMX: 16 heads by 16 rows by 32 dimensions, then 16 heads by 16 dimensions by 32 rows, in the order of
- * attention_bf16.h's second half.  Keys and values lie as tiles want them.
+ * attention16.h's second half.  Keys and values lie as tiles want them.
  */
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/attention_bf16/x86_avx512.h"
+#include "kernels/attention16/x86_avx512.h"
 #include "kernels/math/steps.h"
 #include "kernels/x86_amx.h"
 
@@ -126,10 +126,21 @@ static void run_rest(struct ggl_attention_state *s, int head, int heads, const u
     memcpy(mine, acc, used * sizeof(float));
 }
 
-void ggl_attention_tile_bf16_amx(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values, int n)
+/* Queries and rows are laid out as by other levels. */
+void ggl_attention16_query_amx(const struct ggl_kernels *k, const float *q, int n_head, int n_dim, uint16_t *out)
+{
+    ggl_attention16_query_ref(k, q, n_head, n_dim, out);
+}
+
+void ggl_attention16_pack_amx(const struct ggl_row_format *f, const uint8_t *const *rows, int n, uint16_t *keys, uint16_t *values)
+{
+    ggl_attention16_pack_avx512(f, rows, n, keys, values);
+}
+
+void ggl_attention16_tile_amx(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values, int n)
 {
     if (s->n_dim % STEP || s->n_dim > MAX_DIM) { /* no published model */
-        ggl_attention_tile_steps_ref(s, q, keys, values, n);
+        ggl_attention16_tile_steps_ref(s, q, keys, values, n);
         return;
     }
     struct x86_amx_config config = x86_amx_config(2 * STEP);

@@ -98,9 +98,9 @@ INLINE void sum_block(float *acc, int n_dim, const uint16_t *values, int n, cons
         for (int j = 0; j < VECTORS; j++) _mm256_storeu_ps(acc + (int64_t)h * n_dim + j * LANES, a[h][j]);
 }
 
-#include "kernels/attention_bf16/walk.h"
+#include "kernels/attention16/walk.h"
 
-void ggl_attention_tile_bf16_avx2(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
+void ggl_attention16_tile_avx2(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
                                   int n)
 {
     walk(s, q, keys, values, n);

@@ -8,7 +8,12 @@
 
 enum { TILE = GGL_ATTENTION_TILE, GROUP = 16, MAX_DIM = 4096 };
 
-void ggl_attention_pack_ref(const struct ggl_row_format *f, const uint8_t *const *rows, int n, uint16_t *keys, uint16_t *values)
+void ggl_attention16_query_ref(const struct ggl_kernels *k, const float *q, int n_head, int n_dim, uint16_t *out)
+{
+    k->act_bf16(q, (int64_t)n_head * n_dim, out);
+}
+
+void ggl_attention16_pack_ref(const struct ggl_row_format *f, const uint8_t *const *rows, int n, uint16_t *keys, uint16_t *values)
 {
     float x[MAX_DIM];
     int n_dim = f->n_dim;
@@ -54,7 +59,7 @@ static float soften(struct ggl_attention_state *s, int head, const float *score,
     return shrink;
 }
 
-void ggl_attention_tile_bf16_ref(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
+void ggl_attention16_tile_ref(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
                                  int n)
 {
     for (int h = 0; h < s->n_head; h++) {
@@ -100,7 +105,7 @@ static float add_rows(float acc, const float *weight, const uint16_t *values, in
     return acc;
 }
 
-void ggl_attention_tile_steps_ref(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
+void ggl_attention16_tile_steps_ref(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
                                   int n)
 {
     for (int h = 0; h < s->n_head; h++) {

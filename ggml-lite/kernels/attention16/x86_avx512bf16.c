@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/attention_bf16/x86_avx512.h"
+#include "kernels/attention16/x86_avx512.h"
 #include "kernels/math/math.h"
 #include "kernels/math/x86_avx512.h"
 
@@ -97,11 +97,11 @@ INLINE void sum_block(float *acc, int n_dim, const uint16_t *values, int n, cons
         for (int j = 0; j < VECTORS; j++) _mm512_storeu_ps(acc + (int64_t)h * n_dim + j * GROUP, a[h][j]);
 }
 
-void ggl_attention_tile_bf16_avx512(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
+void ggl_attention16_tile_avx512(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
                                     int n)
 {
     if (s->n_dim % (VECTORS * GROUP)) { /* no published model */
-        ggl_attention_tile_bf16_ref(s, q, keys, values, n);
+        ggl_attention16_tile_ref(s, q, keys, values, n);
         return;
     }
     int groups = (n + GROUP - 1) / GROUP;

@@ -44,11 +44,11 @@ INLINE void put_rows(const uint16x8_t h[4], int i, int d, int n_dim, uint16_t *k
     }
 }
 
-void ggl_attention_pack_neon(const struct ggl_row_format *f, const uint8_t *const *rows, int n, uint16_t *keys, uint16_t *values)
+void ggl_attention16_pack_neon(const struct ggl_row_format *f, const uint8_t *const *rows, int n, uint16_t *keys, uint16_t *values)
 {
     const int n_dim = f->n_dim;
     if (n_dim % 8) { /* no published model */
-        ggl_attention_pack_ref(f, rows, n, keys, values);
+        ggl_attention16_pack_ref(f, rows, n, keys, values);
         return;
     }
     for (int i = 0; i < (n + GROUP - 1) / GROUP * GROUP; i += 4) {
@@ -129,9 +129,9 @@ INLINE void sum_block(float *acc, int n_dim, const uint16_t *values, int n, cons
         for (int j = 0; j < VECTORS; j++) vst1q_f32(acc + (int64_t)h * n_dim + j * LANES, a[h][j]);
 }
 
-#include "kernels/attention_bf16/walk.h"
+#include "kernels/attention16/walk.h"
 
-void ggl_attention_tile_bf16_neon(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
+void ggl_attention16_tile_neon(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
                                   int n)
 {
     walk(s, q, keys, values, n);

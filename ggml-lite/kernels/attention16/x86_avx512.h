@@ -1,6 +1,6 @@
 /* What the tiles of AVX-512 share. */
-#ifndef GGL_KERNEL_ATTENTION_BF16_X86_AVX512_H
-#define GGL_KERNEL_ATTENTION_BF16_X86_AVX512_H
+#ifndef GGL_KERNEL_ATTENTION16_X86_AVX512_H
+#define GGL_KERNEL_ATTENTION16_X86_AVX512_H
 
 #include <immintrin.h>
 
