@@ -44,6 +44,7 @@
 #include "kernels/index/index.h"
 #include "kernels/kquant/kquant.h"
 #include "kernels/mul_mat/mul_mat.h"
+#include "kernels/mul_mat_fused/mul_mat_fused.h"
 #include "kernels/mxfp4/mxfp4.h"
 #include "kernels/panel/panel.h"
 #include "kernels/panel_expand/panel_expand.h"
@@ -60,6 +61,7 @@ struct ggl_kernels {
     ggl_dot_f32_fn *dot_f32;
     ggl_axpy_f32_fn *axpy_f32;
     ggl_mul_mat_f32_fn *mul_mat_f32;
+    ggl_mul_mat_fused_fn *mul_mat_fused;
     ggl_rms_norm_f32_fn *rms_norm_f32;
     ggl_rms_scale_f32_fn *rms_scale_f32;
     ggl_rope_angles_fn *rope_angles;

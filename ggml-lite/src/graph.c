@@ -18,6 +18,11 @@ struct ggl_graph *ggl_graph_new(int64_t n_tokens_max)
     return g;
 }
 
+void ggl_graph_fuse(struct ggl_graph *g)
+{
+    g->fused = true;
+}
+
 void ggl_graph_free(struct ggl_graph *g)
 {
     if (!g) return;

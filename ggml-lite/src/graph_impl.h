@@ -42,12 +42,12 @@ struct ggl_op {
 };
 
 union ggl_op_params {
-    struct { const struct ggl_tensor *w; int repeat; } mat;
+    struct { const struct ggl_tensor *w; int repeat; bool fused; } mat;
     struct { const float *w; int64_t group; float eps; } norm;
     struct { const float *freqs; int n_freq; } table;
     struct { const float *table; int64_t n; } position;
     struct { int n_dim, n_rope; bool inverse; } rope;
-    struct { const float *fn, *base, *scale; int hc, iters; float eps, norm_eps; } hc;
+    struct { const float *fn, *base, *scale; int hc, iters; float eps, norm_eps; bool fused; } hc;
     struct { struct ggl_row_format format; const struct ggl_row_ring *ring; int64_t keep; } rows;
     struct ggl_compressor compress;
     struct { struct ggl_row_format format; const struct ggl_row_list *keys; int heads, top_k, ratio; float scale; } index;
@@ -92,6 +92,7 @@ struct ggl_node *ggl_graph_refuse(struct ggl_graph *g, const char *op, const cha
 
 struct ggl_graph {
     int64_t n_tokens_max;
+    bool fused; /* of products of floats that are added from now on */
     struct ggl_node **nodes;
     int n_nodes, cap;
     int n_steps;
@@ -140,6 +141,12 @@ static inline struct ggl_ahead ggl_ahead_from(const void *data, int64_t bytes)
 {
     const uint8_t *p = data;
     return (struct ggl_ahead){p, p + (bytes < 256 << 10 ? bytes : 256 << 10)};
+}
+
+/* Products of float activations. */
+static inline ggl_mul_mat_f32_fn *ggl_products(const struct ggl_kernels *k, bool fused)
+{
+    return fused ? k->mul_mat_fused : k->mul_mat_f32;
 }
 
 static inline const float *ggl_f32_row(const struct ggl_node *node, int64_t t)

@@ -134,8 +134,8 @@ static void run_mul_mat(const struct ggl_node *node, const struct ggl_run *run, 
         int64_t stop = end * ROWS < n_out ? end * ROWS : n_out;
         for (int64_t r = begin * ROWS; r < stop && !ggl_run_cancelled(run); r += CANCEL_ROWS) {
             int64_t last = stop - r < CANCEL_ROWS ? stop : r + CANCEL_ROWS;
-            run->k->mul_mat_f32(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0), n_in, NULL,
-                                run->n_tokens * node->p.mat.repeat, ggl_f32_out(node, 0) + r, n_out, scratch);
+            ggl_products(run->k, node->p.mat.fused)(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0), n_in, NULL, run->n_tokens * node->p.mat.repeat,
+                     ggl_f32_out(node, 0) + r, n_out, scratch);
         }
     }
 }
@@ -159,7 +159,7 @@ struct ggl_node *ggl_mul_mat(struct ggl_graph *g, const struct ggl_tensor *w, st
     if (x->elem != GGL_ELEM_F32 || repeat < 1 || x->width != w->ne[0] * repeat)
         return ggl_graph_refuse(g, "mul_mat", w->name);
     struct ggl_node *node = ggl_node_new(g, &op_mul_mat, GGL_ELEM_F32, w->ne[1] * repeat, 1, &x);
-    if (node) node->p.mat.w = w, node->p.mat.repeat = repeat, node->guided = true, node->reads = reads;
+    if (node) node->p.mat.w = w, node->p.mat.repeat = repeat, node->p.mat.fused = g->fused, node->guided = true, node->reads = reads;
     return node;
 }
 
@@ -176,8 +176,8 @@ static void run_mul_mat_grouped(const struct ggl_node *node, const struct ggl_ru
             last = r + CANCEL_ROWS;
             if (last > (group + 1) * rows) last = (group + 1) * rows;
             if (last > end) last = end;
-            run->k->mul_mat_f32(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0) + group * n_in, n_in * groups,
-                                NULL, run->n_tokens, ggl_f32_out(node, 0) + r, n_out, scratch);
+            ggl_products(run->k, node->p.mat.fused)(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0) + group * n_in, n_in * groups, NULL, run->n_tokens,
+                     ggl_f32_out(node, 0) + r, n_out, scratch);
         }
     }
 }
@@ -190,7 +190,7 @@ struct ggl_node *ggl_mul_mat_grouped(struct ggl_graph *g, const struct ggl_tenso
     if (x->elem != GGL_ELEM_F32 || groups < 1 || x->width != w->ne[0] * groups || w->ne[1] % groups)
         return ggl_graph_refuse(g, "mul_mat_grouped", w->name);
     struct ggl_node *node = ggl_node_new(g, &op_mul_mat_grouped, GGL_ELEM_F32, w->ne[1], 1, &x);
-    if (node) node->p.mat.w = w, node->p.mat.repeat = groups, node->guided = true;
+    if (node) node->p.mat.w = w, node->p.mat.repeat = groups, node->p.mat.fused = g->fused, node->guided = true;
     return node;
 }
 

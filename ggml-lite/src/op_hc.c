@@ -26,8 +26,8 @@ static void multiply(const struct ggl_node *node, const struct ggl_run *run)
     if (run->n_tokens < 2 * run->nth) ggl_share(w.ne[1], run->ith, run->nth, &row0, &row1);
     else ggl_share(run->n_tokens, run->ith, run->nth, &t0, &t1);
     if (row0 < row1 && t0 < t1)
-        run->k->mul_mat_f32(run->k, &w, 0, row0, row1, ggl_f32_row(node->src[0], t0), w.ne[0], NULL, t1 - t0,
-                            ggl_f32_out(node, t0) + row0, w.ne[1], scratch);
+        ggl_products(run->k, node->p.hc.fused)(run->k, &w, 0, row0, row1, ggl_f32_row(node->src[0], t0), w.ne[0], NULL, t1 - t0,
+                                               ggl_f32_out(node, t0) + row0, w.ne[1], scratch);
 }
 
 /* Phase 0: dot products with the rows of fn; phase 1: scale and balance, a token each. */
@@ -71,7 +71,7 @@ static struct ggl_node *mix_node(struct ggl_graph *g, struct ggl_node *h, int64_
     if (hc < 1 || hc > GGL_MAX_HC || h->width % hc) return ggl_graph_refuse(g, "hc_mix", "streams");
     struct ggl_node *node = ggl_node_new(g, &op_mix, GGL_ELEM_F32, width, 1, &h);
     if (!node) return NULL;
-    node->p.hc.fn = fn, node->p.hc.base = base, node->p.hc.scale = scale;
+    node->p.hc.fn = fn, node->p.hc.base = base, node->p.hc.scale = scale, node->p.hc.fused = g->fused;
     node->p.hc.hc = hc, node->p.hc.iters = iters, node->p.hc.eps = eps, node->p.hc.norm_eps = norm_eps;
     node->reads = mix_reads;
     return node;

@@ -46,6 +46,10 @@ enum ggl_elem { GGL_ELEM_F32, GGL_ELEM_I32, GGL_ELEM_U8 };
 GGL_API struct ggl_graph *ggl_graph_new(int64_t n_tokens_max);
 GGL_API void ggl_graph_free(struct ggl_graph *g); /* accepts NULL */
 
+/* Products of floats that are added from now on (ggl_mul_mat, ggl_mul_mat_grouped, ggl_hc_mix) may round product and sum together
+ * where that is faster: their last bits then depend on the processor, though not on threads or chunks. */
+GGL_API void ggl_graph_fuse(struct ggl_graph *g);
+
 /* Lay out the arena for the largest run and allocate it.  `team` runs the graph and must outlive it. */
 GGL_API enum ggl_status ggl_graph_plan(struct ggl_graph *g, struct ggl_team *team, struct ggl_error *err);
 /* Only the size that ggl_graph_plan would allocate for n_threads threads. */

@@ -39,9 +39,16 @@ static struct ggl_node *head(const struct v4_hparams *hp, const struct v4_weight
     return v4_linear(g, &w->output, x, 1);
 }
 
+static struct ggl_graph *new_graph(const struct v4_hparams *hp, int64_t n_tokens)
+{
+    struct ggl_graph *g = ggl_graph_new(n_tokens);
+    if (g && hp->fast) ggl_graph_fuse(g);
+    return g;
+}
+
 static void begin(struct v4_builder *b, int64_t n_tokens)
 {
-    b->g = ggl_graph_new(n_tokens);
+    b->g = new_graph(b->hp, n_tokens);
     if (!b->g) return;
     b->ids = ggl_input(b->g, GGL_ELEM_I32, 1);
     b->angles_plain = ggl_rope_table(b->g, b->w->freqs_plain, b->hp->n_rope / 2);
@@ -66,7 +73,7 @@ void v4_build_trunk(const struct v4_hparams *hp, const struct v4_weights *w, str
 
 void v4_build_head(const struct v4_hparams *hp, const struct v4_weights *w, int64_t n_tokens, struct v4_graph *out)
 {
-    struct ggl_graph *g = ggl_graph_new(n_tokens);
+    struct ggl_graph *g = new_graph(hp, n_tokens);
     *out = (struct v4_graph){.g = g};
     if (!g) return;
     out->h = ggl_input(g, GGL_ELEM_F32, (int64_t)hp->n_embd * hp->n_hc);
