@@ -2,6 +2,7 @@
 #include "support/checkkernel.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,14 +100,14 @@ static float by_blocks(uint8_t (*heads)[68], int n_heads, const float *weights, 
     return score;
 }
 
-static void check_index_scan(ck_kernel *kernel, int64_t length)
+enum { MOST_QUERIES = 3, MOST_KEYS = 37 };
+
+/* A query of some heads: 16 for each panel, of which the last may be missing. */
+static struct ggl_index_scan random_query(uint8_t (*heads)[68], float *weights, int n_heads, int panels)
 {
-    int n = 1 + (int)(length % 37), panels = 1 + (int)ck_next(9), n_heads = panels * GGL_LANES - (int)ck_next(GGL_LANES);
     int8_t *values = ck_bytes((uint64_t)panels * GGL_LANES * 128, 64), level[128];
-    float scale, *gains = ck_f32(panels * GGL_LANES), *weights = ck_random(panels * GGL_LANES), *score = ck_f32(n);
     int32_t *biased = ck_bytes((uint64_t)panels * GGL_LANES * 4, 0);
-    static uint8_t heads[9 * GGL_LANES][68];
-    const uint8_t *keys[37];
+    float scale, *gains = ck_f32(panels * GGL_LANES);
     memset(values, 0, (size_t)panels * GGL_LANES * 128);
     for (int h = 0; h < panels * GGL_LANES; h++) {
         gains[h] = 0;
@@ -122,16 +123,34 @@ static void check_index_scan(ck_kernel *kernel, int64_t length)
             biased[h] -= GGL_INDEX_SCAN_BIAS * level[i];
         }
     }
+    return (struct ggl_index_scan){panels, values, biased, gains};
+}
+
+static void check_index_scan(ck_kernel *kernel, int64_t length)
+{
+    const int n = 1 + (int)(length % MOST_KEYS), panels = 1 + (int)ck_next(9), n_heads = panels * GGL_LANES - (int)ck_next(GGL_LANES);
+    const int n_queries = ck_next(3) ? 1 : 1 + (int)ck_next(MOST_QUERIES), stride = n + (int)ck_next(3);
+    static uint8_t heads[MOST_QUERIES][9 * GGL_LANES][68];
+    float *weights[MOST_QUERIES], *score = ck_f32((n_queries - 1) * stride + n);
+    struct ggl_index_scan q[MOST_QUERIES];
+    const uint8_t *keys[MOST_KEYS];
+    for (int t = 0; t < n_queries; t++) {
+        weights[t] = ck_random(panels * GGL_LANES);
+        q[t] = random_query(heads[t], weights[t], n_heads, panels);
+    }
     uint8_t *rows = ck_bytes(68 * (uint64_t)n, 0);
     for (int i = 0; i < n; i++) keys[i] = fill_scan_row(rows + 68 * i, (int)ck_next(4));
-    const struct ggl_index_scan q = {panels, values, biased, gains};
-    if (!((ggl_index_scan_fn *)kernel)(&q, keys, n, score)) ck_fail("refused");
-    for (int i = 0; i < n; i++) ck_same("score", i, score[i], by_blocks(heads, n_heads, weights, panels, keys[i]));
+    if (!((ggl_index_scan_fn *)kernel)(q, n_queries, keys, n, score, stride)) ck_fail("refused");
+    for (int t = 0; t < n_queries; t++)
+        for (int i = 0; i < n; i++)
+            ck_same("score", t * stride + i, score[t * stride + i], by_blocks(heads[t], n_heads, weights[t], panels, keys[i]));
+    for (int i = 0; i < (n_queries - 1) * stride; i++)
+        if (i % stride >= n && !isnan(score[i])) ck_fail("wrote between queries");
     uint8_t *odd = fill_scan_row(ck_bytes(68, 0), 0); /* and a key that has no such values, in any place */
     static const uint8_t refused[][4] = {{120, 124, 120, 120}, {120, 120, 116, 120}, {99, 100, 100, 100}, {150, 150, 150, 151}, {255, 255, 255, 255}, {0, 0, 0, 0}};
     memcpy(odd + 64, refused[ck_next(6)], 4);
     keys[ck_next((uint32_t)n)] = odd;
-    if (((ggl_index_scan_fn *)kernel)(&q, keys, n, score)) ck_fail("not refused");
+    if (((ggl_index_scan_fn *)kernel)(q, n_queries, keys, n, score, stride)) ck_fail("not refused");
 }
 
 static void every_kernel(void **state)
@@ -197,25 +216,32 @@ static void combines_without_relu(const float *y, int64_t stride, const float *w
     }
 }
 
-static bool scans_without_bias(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+static bool scans_without_bias(const struct ggl_index_scan *q, int n_queries, const uint8_t *const *rows, int n, float *score, int64_t stride)
 {
     static const int32_t none[9 * GGL_LANES];
-    struct ggl_index_scan other = *q;
-    other.biased = none;
-    return ggl_index_scan_ref(&other, rows, n, score);
+    struct ggl_index_scan other[MOST_QUERIES];
+    for (int t = 0; t < n_queries; t++) other[t] = q[t], other[t].biased = none;
+    return ggl_index_scan_ref(other, n_queries, rows, n, score, stride);
 }
 
-static bool scans_one_panel(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+static bool scans_one_panel(const struct ggl_index_scan *q, int n_queries, const uint8_t *const *rows, int n, float *score, int64_t stride)
 {
-    struct ggl_index_scan other = *q;
-    other.n_panels = 1;
-    return ggl_index_scan_ref(&other, rows, n, score);
+    struct ggl_index_scan other[MOST_QUERIES];
+    for (int t = 0; t < n_queries; t++) other[t] = q[t], other[t].n_panels = 1;
+    return ggl_index_scan_ref(other, n_queries, rows, n, score, stride);
 }
 
-static bool scans_one_key(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+static bool scans_one_key(const struct ggl_index_scan *q, int n_queries, const uint8_t *const *rows, int n, float *score, int64_t stride)
 {
-    bool good = ggl_index_scan_ref(q, rows, n, score);
+    bool good = ggl_index_scan_ref(q, n_queries, rows, n, score, stride);
     for (int i = 1; i < n; i++) score[i] = score[0];
+    return good;
+}
+
+static bool scans_for_one_query(const struct ggl_index_scan *q, int n_queries, const uint8_t *const *rows, int n, float *score, int64_t stride)
+{
+    bool good = true;
+    for (int t = 0; t < n_queries; t++) good = ggl_index_scan_ref(q, 1, rows, n, score + t * stride, stride);
     return good;
 }
 
@@ -225,6 +251,7 @@ static void broken_ones_are_caught(void **state)
     ck_must_fail("bias", check_index_scan, (ck_kernel *)scans_without_bias);
     ck_must_fail("panels", check_index_scan, (ck_kernel *)scans_one_panel);
     ck_must_fail("keys", check_index_scan, (ck_kernel *)scans_one_key);
+    ck_must_fail("queries", check_index_scan, (ck_kernel *)scans_for_one_query);
     ck_must_fail("order", check_index_unpack, (ck_kernel *)unpacks_high_first);
     ck_must_fail("scale", check_index_unpack, (ck_kernel *)keeps_the_scale);
     ck_must_fail("no relu", check_index_combine, (ck_kernel *)combines_without_relu);
@@ -362,15 +389,16 @@ static uint8_t bench_keys[BENCH_KEYS][68];
 static int8_t bench_values[4 * GGL_LANES * GGL_INDEX_SCAN_DIM];
 static int32_t bench_biased[4 * GGL_LANES];
 static float bench_gains[4 * GGL_LANES];
+static int bench_queries;
 
 static void bench_index_scan(ck_kernel *kernel, int64_t n)
 {
-    const struct ggl_index_scan q = {4, bench_values, bench_biased, bench_gains};
+    const struct ggl_index_scan one = {4, bench_values, bench_biased, bench_gains}, q[4] = {one, one, one, one};
     const uint8_t *rows[BENCH_CALL];
-    float score[BENCH_CALL];
+    float score[4 * BENCH_CALL];
     for (int64_t i = 0; i < n; i += BENCH_CALL) {
         for (int k = 0; k < BENCH_CALL; k++) rows[k] = bench_keys[i + k];
-        ((ggl_index_scan_fn *)kernel)(&q, rows, BENCH_CALL, score);
+        ((ggl_index_scan_fn *)kernel)(q, bench_queries, rows, BENCH_CALL, score, BENCH_CALL);
     }
 }
 
@@ -385,7 +413,10 @@ static void bench(void)
 #define BENCH_index_unpack(isa, symbol)
 #define BENCH_index_combine(isa, symbol)
 #define KERNEL BENCH
+    for (bench_queries = 1; bench_queries <= 4; bench_queries += 3) {
+        printf("%d queries\n", bench_queries);
 #include "kernels/index/kernels.def"
+    }
 #undef KERNEL
 }
 

@@ -61,8 +61,9 @@ static inline bool ggl_index_weight_is_sane(float weight)
 /* A row as 128 values (multiples of *scale, at most 96); false: its scales are too different, or not sane. */
 bool ggl_index_level(const uint8_t *row, int8_t *values, float *scale);
 
-/* score[i] of keys rows[0 .. n), as index_combine; false: a row has no such values, and score is undefined. */
-typedef bool ggl_index_scan_fn(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score);
+/* score[t * stride + i] of keys rows[0 .. n) for query t of n_queries, as index_combine; false: a row has no such values, and score
+ * is undefined.  Several queries share what making numbers of the keys takes. */
+typedef bool ggl_index_scan_fn(const struct ggl_index_scan *q, int n_queries, const uint8_t *const *rows, int n, float *score, int64_t stride);
 
 /* The best `cap` of a stream of (score, entry), entries ascending; a tie goes to the lower entry.  A NaN score
  * counts as the lowest.  What may be among them is collected until there is no more room; then the best stay, in their

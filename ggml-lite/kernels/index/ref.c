@@ -55,20 +55,26 @@ bool ggl_index_level(const uint8_t *row, int8_t *values, float *scale)
     return true;
 }
 
-bool ggl_index_scan_ref(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+static float score_of(const struct ggl_index_scan *q, const int8_t *key, float scale)
+{
+    float lane[GGL_LANES] = {0};
+    for (int h = 0; h < GGL_LANES * q->n_panels; h++) {
+        const int8_t *v = q->values + h / GGL_LANES * GGL_LANES * GGL_INDEX_SCAN_DIM + h % GGL_LANES * 4;
+        int32_t dot = q->biased[h];
+        for (int d = 0; d < GGL_INDEX_SCAN_DIM; d++) dot += (key[d] + GGL_INDEX_SCAN_BIAS) * v[d / 4 * 64 + d % 4];
+        float y = q->gains[h] * (float)(dot > 0 ? dot : 0);
+        lane[h % GGL_LANES] += y;
+    }
+    return add_lanes(lane) * scale;
+}
+
+bool ggl_index_scan_ref(const struct ggl_index_scan *q, int n_queries, const uint8_t *const *rows, int n, float *score, int64_t stride)
 {
     for (int i = 0; i < n; i++) {
         int8_t key[GGL_INDEX_SCAN_DIM];
-        float scale, lane[GGL_LANES] = {0};
+        float scale;
         if (!ggl_index_level(rows[i], key, &scale)) return false;
-        for (int h = 0; h < GGL_LANES * q->n_panels; h++) {
-            const int8_t *v = q->values + h / GGL_LANES * GGL_LANES * GGL_INDEX_SCAN_DIM + h % GGL_LANES * 4;
-            int32_t dot = q->biased[h];
-            for (int d = 0; d < GGL_INDEX_SCAN_DIM; d++) dot += (key[d] + GGL_INDEX_SCAN_BIAS) * v[d / 4 * 64 + d % 4];
-            float y = q->gains[h] * (float)(dot > 0 ? dot : 0);
-            lane[h % GGL_LANES] += y;
-        }
-        score[i] = add_lanes(lane) * scale;
+        for (int t = 0; t < n_queries; t++) score[t * stride + i] = score_of(&q[t], key, scale);
     }
     return true;
 }

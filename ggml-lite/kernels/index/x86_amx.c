@@ -58,7 +58,7 @@ static void scan(const struct ggl_index_scan *q, const struct keys *keys, int n,
     _mm512_mask_storeu_ps(score, (__mmask16)((1u << n) - 1), scores);
 }
 
-bool ggl_index_scan_amx(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+bool ggl_index_scan_amx(const struct ggl_index_scan *q, int n_queries, const uint8_t *const *rows, int n, float *score, int64_t stride)
 {
     const struct x86_amx_config config = x86_amx_config(HALF);
     struct keys keys;
@@ -68,7 +68,7 @@ bool ggl_index_scan_amx(const struct ggl_index_scan *q, const uint8_t *const *ro
     for (; n > 0 && good; n -= AHEAD, rows += AHEAD, score += AHEAD) {
         int count = n < AHEAD ? n : AHEAD;
         for (int k = 0; k < count && good; k++) good = unpack(rows[k], &keys, k, 0);
-        if (good) scan(q, &keys, count, score);
+        for (int t = 0; t < n_queries && good; t++) scan(&q[t], &keys, count, score + t * stride);
     }
     x86_amx_end();
     return good;

@@ -49,15 +49,18 @@ static inline __attribute__((always_inline)) void scan(const struct ggl_index_sc
     for (int k = 0; k < n; k++) score[at + k] = ggl_add_lanes16(lane[k]) * keys->scale[at + k];
 }
 
-bool ggl_index_scan_avx512(const struct ggl_index_scan *q, const uint8_t *const *rows, int n, float *score)
+bool ggl_index_scan_avx512(const struct ggl_index_scan *q, int n_queries, const uint8_t *const *rows, int n, float *score, int64_t stride)
 {
     struct keys keys;
     for (; n > 0; n -= AHEAD, rows += AHEAD, score += AHEAD) {
-        int count = n < AHEAD ? n : AHEAD, i = 0;
+        const int count = n < AHEAD ? n : AHEAD;
         for (int k = 0; k < count; k++)
             if (!unpack(rows[k], &keys, k, GGL_INDEX_SCAN_BIAS)) return false;
-        for (; i + KEYS <= count; i += KEYS) scan(q, &keys, i, KEYS, score);
-        for (; i < count; i++) scan(q, &keys, i, 1, score);
+        for (int t = 0; t < n_queries; t++) {
+            int i = 0;
+            for (; i + KEYS <= count; i += KEYS) scan(&q[t], &keys, i, KEYS, score + t * stride);
+            for (; i < count; i++) scan(&q[t], &keys, i, 1, score + t * stride);
+        }
     }
     return true;
 }
