@@ -20,22 +20,16 @@ void ggl_act_fp8_halves_ref(const float *x, int64_t n, uint16_t *out)
     ggl_act_fp8_put_scale(out, n, scaling.down);
 }
 
-static float dot(const uint8_t *panel, int64_t n, int row, const uint16_t *x, float sum)
+static float add_tile(float sum, const float *w, const uint16_t *x, int n, float scale)
 {
-    for (int64_t tile = 0; tile < n; tile += GGL_FP8_TILE) {
-        double s[4] = {0};
-        float scale;
-        for (int64_t i = tile; i < n && i < tile + GGL_FP8_TILE; i++)
-            s[i % 4] = ggl_fma_half((double)ggl_fp8_plain_weight(panel, i, row) / 256, (double)ggl_f16_to_f32(x[i]), s[i % 4]);
-        const double all = ggl_to_half(ggl_to_half(s[0] + s[2]) + ggl_to_half(s[1] + s[3]));
-        memcpy(&scale, panel + n * GGL_FP8_ROWS + tile / GGL_FP8_TILE * 4, 4);
-        sum = fmaf((float)all, scale * 256, sum);
-    }
-    return sum;
+    double s[4] = {0};
+    for (int i = 0; i < n; i++) s[i % 4] = ggl_fma_half((double)w[i] / 256, (double)ggl_f16_to_f32(x[i]), s[i % 4]);
+    const double all = ggl_to_half(ggl_to_half(s[0] + s[2]) + ggl_to_half(s[1] + s[3]));
+    return fmaf((float)all, scale * 256, sum);
 }
 
 void ggl_fp8_mul_halves_ref(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t x_stride, int64_t n_tokens, float *y,
                             int64_t y_stride, int n_rows, bool more)
 {
-    ggl_fp8_plain_mul(dot, panel, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
+    ggl_fp8_plain_mul(add_tile, panel, n, x, x_stride, n_tokens, y, y_stride, n_rows, more);
 }
