@@ -13,8 +13,8 @@
  *
  * For operations whose results do not depend on who computes what, and that later nodes of the same step do not read.  A
  * node with parts, of which each thread may have written its own in the same step, takes those of others only from
- * threads that have begun with the node (ggl_guided_begin_parts, n being all parts of all tokens).  On a machine with several NUMA nodes a thread helps those of its own node first: packed
- * matrices lie with their shares (slices.h).
+ * threads that have begun with the node (ggl_guided_begin_parts, n being all parts of all tokens).  On a machine with
+ * several NUMA nodes a thread helps those of its own node first: packed matrices lie with their shares (slices.h).
  */
 #ifndef GGL_GUIDED_H
 #define GGL_GUIDED_H

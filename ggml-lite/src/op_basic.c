@@ -134,8 +134,8 @@ static void run_mul_mat(const struct ggl_node *node, const struct ggl_run *run, 
         int64_t stop = end * ROWS < n_out ? end * ROWS : n_out;
         for (int64_t r = begin * ROWS; r < stop && !ggl_run_cancelled(run); r += CANCEL_ROWS) {
             int64_t last = stop - r < CANCEL_ROWS ? stop : r + CANCEL_ROWS;
-            ggl_products(run->k, node->p.mat.fused)(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0), n_in, NULL, run->n_tokens * node->p.mat.repeat,
-                     ggl_f32_out(node, 0) + r, n_out, scratch);
+            ggl_products(run->k, node->p.mat.fused)(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0), n_in, NULL,
+                                                    run->n_tokens * node->p.mat.repeat, ggl_f32_out(node, 0) + r, n_out, scratch);
         }
     }
 }
@@ -176,8 +176,8 @@ static void run_mul_mat_grouped(const struct ggl_node *node, const struct ggl_ru
             last = r + CANCEL_ROWS;
             if (last > (group + 1) * rows) last = (group + 1) * rows;
             if (last > end) last = end;
-            ggl_products(run->k, node->p.mat.fused)(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0) + group * n_in, n_in * groups, NULL, run->n_tokens,
-                     ggl_f32_out(node, 0) + r, n_out, scratch);
+            ggl_products(run->k, node->p.mat.fused)(run->k, w, 0, r, last, ggl_f32_row(node->src[0], 0) + group * n_in, n_in * groups,
+                                                    NULL, run->n_tokens, ggl_f32_out(node, 0) + r, n_out, scratch);
         }
     }
 }

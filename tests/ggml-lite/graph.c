@@ -426,6 +426,39 @@ static void same_bits_however_cut_and_shared(void **state)
     assert_true(varied);
 }
 
+/* Nodes that are added behind ggl_graph_fuse have the kernel's fused products, and those before it do not. */
+static void fused_from_there_on(void **state)
+{
+    (void)state;
+    enum { IN = 4096, OUT = 20, MANY = 17 };
+    static float w[IN * OUT], x[IN * MANY], want[2][OUT * MANY];
+    const struct ggl_tensor t = {.name = "w", .type = GGL_TYPE_F32, .n_dims = 2, .ne = {IN, OUT, 1, 1}, .row_bytes = IN * 4,
+                                 .slice_bytes = sizeof(w), .data = (const uint8_t *)w};
+    for (int i = 0; i < IN * OUT; i++) w[i] = (float)below(1 << 20) / (1 << 19) - 1;
+    for (int i = 0; i < IN * MANY; i++) x[i] = (float)below(1 << 20) / (1 << 19) - 1;
+    struct ggl_kernels k;
+    ggl_kernels_pick(&k, ggl_cpu_isa());
+    void *scratch = malloc(ggl_mul_mat_scratch(IN));
+    k.mul_mat_f32(&k, &t, 0, 0, OUT, x, IN, NULL, MANY, want[0], OUT, scratch);
+    k.mul_mat_fused(&k, &t, 0, 0, OUT, x, IN, NULL, MANY, want[1], OUT, scratch);
+    free(scratch);
+    struct ggl_team *team = team_of(2);
+    struct ggl_graph *g = ggl_graph_new(MANY);
+    struct ggl_node *in = ggl_input(g, GGL_ELEM_F32, IN), *y[2];
+    ggl_graph_output(g, y[0] = ggl_mul_mat(g, &t, in, 1));
+    ggl_graph_fuse(g);
+    ggl_graph_output(g, y[1] = ggl_mul_mat(g, &t, in, 1));
+    assert_int_equal(ggl_graph_plan(g, team, NULL), GGL_OK);
+    static const int64_t runs[][2] = {{0, MANY}, {0, 1}, {1, 7}, {8, 9}}; /* first token, how many */
+    for (int r = 0; r < 4; r++) {
+        ggl_node_bind(in, x + runs[r][0] * IN);
+        assert_int_equal(ggl_graph_compute(g, runs[r][1], runs[r][0], NULL, NULL), GGL_OK);
+        for (int i = 0; i < 2; i++) assert_memory_equal(ggl_node_data(y[i]), want[i] + runs[r][0] * OUT, (size_t)(runs[r][1] * OUT) * 4);
+    }
+    ggl_graph_free(g);
+    ggl_team_free(team);
+}
+
 /* Rows of different lengths before and after the experts' inner width: the tile of the shorter one is the
  * larger. */
 static void experts_with_a_narrow_inner_width(void **state)
@@ -594,6 +627,7 @@ int main(void)
         cmocka_unit_test(null_passes_through),
         cmocka_unit_test(runs_that_cannot_be),
         cmocka_unit_test(same_bits_however_cut_and_shared),
+        cmocka_unit_test(fused_from_there_on),
         cmocka_unit_test(experts_with_a_narrow_inner_width),
         cmocka_unit_test(a_flag_stops_the_run),
         cmocka_unit_test(any_moment_is_a_good_one_to_cancel),

@@ -5,7 +5,7 @@
  *     #include "kernels/mul_mat/walk.h"
  *     static inline __m512 add_product(__m512 sum, __m512 a, __m512 b);
  *
- * A register is the 16 lanes of a sum.  A block of 4 rows by 4 vectors keeps 16 sums in registers for 8 loads.
+ * A register is the 16 lanes of a sum.  A block of BLOCK_ROWS rows by TOKENS vectors keeps its sums in registers.
  */
 INLINE __m512 load(const enum ggl_type type, const uint8_t *row, int64_t i, __mmask16 m)
 {
