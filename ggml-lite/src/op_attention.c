@@ -159,6 +159,7 @@ struct ggl_node *ggl_attention(struct ggl_graph *g, struct ggl_node *q, struct g
                                          (struct ggl_node *[]){q, rows, selected, entries, a->angles});
     if (!node) return NULL;
     node->p.attention = *a, node->state[0] = a->ring, node->state[1] = a->entries;
+    node->p.attention.rounded = a->rounded && a->n_dim <= GGL_ATTENTION16_MAX_DIM;
     node->parts = a->n_head, node->part_src = 1, node->guided = true; /* rows and entries are those of many tokens */
     return node;
 }

@@ -426,6 +426,35 @@ static void same_bits_however_cut_and_shared(void **state)
     assert_true(varied);
 }
 
+/* Rows that are longer than kernels with 16 bits take are attended to in floats, and crash nothing. */
+static void very_long_rows(void **state)
+{
+    (void)state;
+    enum { DIM = 4160, HEADS = 2, MANY = 20 };
+    static float q[MANY * HEADS * DIM], out[2][MANY * HEADS * DIM], sinks[HEADS];
+    struct ggl_attention a = {.n_head = HEADS, .n_dim = DIM, .window = 4, .sinks = sinks, .format = ggl_row_format(GGL_ROW_KV, DIM, 64)};
+    uint8_t *rows = malloc(MANY * a.format.bytes);
+    for (int i = 0; i < MANY * HEADS * DIM; i++) q[i] = (float)below(1 << 20) / (1 << 19) - 1;
+    for (int i = 0; i < MANY; i++) ggl_row_random(&a.format, (uint64_t)i, rows + (size_t)i * a.format.bytes);
+    struct ggl_team *team = team_of(2);
+    for (int rounded = 0; rounded < 2; rounded++) {
+        struct ggl_graph *g = ggl_graph_new(MANY);
+        struct ggl_node *query = ggl_input(g, GGL_ELEM_F32, HEADS * DIM), *row = ggl_input(g, GGL_ELEM_U8, (int64_t)a.format.bytes), *y;
+        a.rounded = rounded;
+        ggl_graph_output(g, y = ggl_attention(g, query, row, NULL, NULL, &a));
+        assert_int_equal(ggl_graph_plan(g, team, NULL), GGL_OK);
+        ggl_node_bind(query, q);
+        ggl_node_bind(row, rows);
+        assert_int_equal(ggl_graph_compute(g, MANY, 0, NULL, NULL), GGL_OK);
+        memcpy(out[rounded], ggl_node_data(y), sizeof(out[0]));
+        ggl_graph_free(g);
+    }
+    assert_memory_equal(out[0], out[1], sizeof(out[0]));
+    assert_true(out[0][0] == out[0][0]);
+    ggl_team_free(team);
+    free(rows);
+}
+
 /* Nodes that are added behind ggl_graph_fuse have the kernel's fused products, and those before it do not. */
 static void fused_from_there_on(void **state)
 {
@@ -627,6 +656,7 @@ int main(void)
         cmocka_unit_test(null_passes_through),
         cmocka_unit_test(runs_that_cannot_be),
         cmocka_unit_test(same_bits_however_cut_and_shared),
+        cmocka_unit_test(very_long_rows),
         cmocka_unit_test(fused_from_there_on),
         cmocka_unit_test(experts_with_a_narrow_inner_width),
         cmocka_unit_test(a_flag_stops_the_run),

@@ -208,7 +208,7 @@ struct ggl_attention {
     struct ggl_row_format format;
     const struct ggl_row_ring *ring;  /* rows of earlier runs */
     const struct ggl_row_list *entries; /* compressed rows, when ratio > 0 */
-    bool rounded;                     /* queries and weights are rounded to 16 bits, for speed; n_dim even */
+    bool rounded;                     /* queries and weights are rounded to 16 bits, for speed; n_dim even (and above 4096 they are not) */
     struct ggl_node *angles;          /* a rope table: each head's last n_rope results are turned back by it; or NULL */
     int32_t n_rope;
 };

@@ -43,7 +43,8 @@
 
 struct ggl_kernels;
 
-#define GGL_ATTENTION16_CHUNK 128 /* dimensions of a row of halves that lie together */
+#define GGL_ATTENTION16_MAX_DIM 4096 /* dimensions of a row, at most */
+#define GGL_ATTENTION16_CHUNK   128  /* dimensions of a row of halves that lie together */
 
 /* Numbers of 16 bits that queries take, and keys; values take as many as keys. */
 static inline int64_t ggl_attention16_queries(int64_t n_head, int64_t n_dim)

@@ -8,7 +8,7 @@
 #include "kernels/math/halves.h"
 #include "kernels/math/math.h"
 
-enum { TILE = GGL_ATTENTION_TILE, CHUNK = GGL_ATTENTION16_CHUNK, GROUP = 16, LACKING = 4, LEAST = -24, MAX_DIM = 4096 };
+enum { TILE = GGL_ATTENTION_TILE, CHUNK = GGL_ATTENTION16_CHUNK, GROUP = 16, LACKING = 4, LEAST = -24, MAX_DIM = GGL_ATTENTION16_MAX_DIM };
 
 /* ---- queries */
 

@@ -6,7 +6,7 @@
 #include "kernels/math/steps.h"
 #include "quant/quant.h"
 
-enum { TILE = GGL_ATTENTION_TILE, GROUP = 16, MAX_DIM = 4096 };
+enum { TILE = GGL_ATTENTION_TILE, GROUP = 16, MAX_DIM = GGL_ATTENTION16_MAX_DIM };
 
 void ggl_attention16_query_ref(const struct ggl_kernels *k, const float *q, int n_head, int n_dim, uint16_t *out)
 {

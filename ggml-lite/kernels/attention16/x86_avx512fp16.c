@@ -13,7 +13,7 @@
 #include "kernels/attention16/halves.h"
 #include "kernels/math/x86_avx512.h"
 
-enum { TILE = GGL_ATTENTION_TILE, CHUNK = GGL_ATTENTION16_CHUNK, GROUP = 16, WIDTH = 32, MAX_DIM = 1024, LEAST = -24 };
+enum { TILE = GGL_ATTENTION_TILE, CHUNK = GGL_ATTENTION16_CHUNK, GROUP = 16, WIDTH = 32, LEAST = -24 };
 enum { VECTORS = 4, ROWS = 4, HEADS = 4, LANES = VECTORS * GROUP };
 
 #define INLINE static inline __attribute__((always_inline))
