@@ -227,7 +227,7 @@ static void broken_ones_are_caught(void **state)
 
 /* ---- how much the rounding of activations costs */
 
-enum { WIDE = 4096, TOKENS = 4 };
+enum { WIDE = 4096, TOKENS = 128 }; /* so many that a row of large blocks does not decide */
 
 /* Numbers as activations have them: most are small, a few a hundred times larger. */
 static float heavy_tailed(void)
