@@ -60,10 +60,8 @@ static inline int64_t ggl_attention16_values(int64_t n_dim)
 /* q [n_head][n_dim] -> out */
 typedef void ggl_attention16_query_fn(const struct ggl_kernels *k, const float *q, int n_head, int n_dim, uint16_t *out);
 /* rows: n pointers, 1 <= n <= GGL_ATTENTION_TILE */
-typedef void ggl_attention16_pack_fn(const struct ggl_row_format *f, const uint8_t *const *rows, int n, uint16_t *keys,
-                                     uint16_t *values);
-typedef void ggl_attention16_tile_fn(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
-                                     int n);
+typedef void ggl_attention16_pack_fn(const struct ggl_row_format *f, const uint8_t *const *rows, int n, uint16_t *keys, uint16_t *values);
+typedef void ggl_attention16_tile_fn(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values, int n);
 
 /* What AMX computes, in plain C: no level's, but a twin to compare with, and for n_dim that its tiles do not fit. */
 ggl_attention16_tile_fn ggl_attention16_tile_steps_ref;

@@ -8,7 +8,7 @@
 #include "kernels/math/halves.h"
 #include "kernels/math/math.h"
 
-enum { TILE = GGL_ATTENTION_TILE, CHUNK = GGL_ATTENTION16_CHUNK, GROUP = 16, LACKING = 4, LEAST = -24, MAX_DIM = GGL_ATTENTION16_MAX_DIM };
+enum { TILE = GGL_ATTENTION_TILE, CHUNK = GGL_ATTENTION16_CHUNK, GROUP = GGL_QUERY_GROUP, LACKING = 4, MAX_DIM = GGL_ATTENTION16_MAX_DIM };
 
 /* ---- queries */
 
@@ -20,8 +20,8 @@ static void put_head(const float *q, int head, int n_head, int n_dim, uint16_t *
         ggl_act_fp8_halves_ref(q + (int64_t)head * n_dim, n_dim, x);
         factor = ggl_act_fp8_scale(x, n_dim);
     }
-    for (int d = 0; d < n_dim; d++) out[((int64_t)(head / GROUP) * (n_dim / 2) + d / 2) * 2 * GROUP + head % GROUP * 2 + d % 2] = x[d];
-    memcpy(out + (int64_t)((n_head + GROUP - 1) / GROUP) * GROUP * n_dim + 2 * (int64_t)head, &factor, 4);
+    for (int d = 0; d < n_dim; d++) out[ggl_query_at(n_dim, head, d)] = x[d];
+    memcpy(out + ggl_query_factors_at(n_head, n_dim) + 2 * (int64_t)head, &factor, 4);
 }
 
 void ggl_attention16_query_halves_ref(const struct ggl_kernels *k, const float *q, int n_head, int n_dim, uint16_t *out)
@@ -32,13 +32,13 @@ void ggl_attention16_query_halves_ref(const struct ggl_kernels *k, const float *
 
 static double query(const uint16_t *q, int n_dim, int head, int d)
 {
-    return (double)ggl_f16_to_f32(q[((int64_t)(head / GROUP) * (n_dim / 2) + d / 2) * 2 * GROUP + head % GROUP * 2 + d % 2]);
+    return (double)ggl_f16_to_f32(q[ggl_query_at(n_dim, head, d)]);
 }
 
 static float query_factor(const uint16_t *q, int n_head, int n_dim, int head)
 {
     float factor;
-    memcpy(&factor, q + (int64_t)((n_head + GROUP - 1) / GROUP) * GROUP * n_dim + 2 * (int64_t)head, 4);
+    memcpy(&factor, q + ggl_query_factors_at(n_head, n_dim) + 2 * (int64_t)head, 4);
     return factor;
 }
 
@@ -68,7 +68,7 @@ static float halve(const struct ggl_row_format *f, const uint8_t *row, uint16_t 
         if ((row[d] & 127) == 127) exponent = GGL_NO_NUMBERS;
     for (int d = 0; d < f->n_dim; d++) {
         const int block = d < nope ? scales[d / GGL_KV_BLOCK] + 8 : exponent;
-        out[d] = exponent < GGL_NO_NUMBERS ? ggl_f16_from_f32(block - exponent < LEAST ? 0 * x[d] : x[d] * ggl_power(254 - exponent)) : 0;
+        out[d] = exponent < GGL_NO_NUMBERS ? ggl_f16_from_f32(block - exponent < GGL_LEAST_POWER ? 0 * x[d] : x[d] * ggl_power(254 - exponent)) : 0;
     }
     return exponent < GGL_NO_NUMBERS ? ggl_power(exponent) : NAN;
 }

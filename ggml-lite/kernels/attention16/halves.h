@@ -8,7 +8,18 @@
 #include "kernels/attention16/attention16.h"
 #include "quant/quant.h"
 
-enum { GGL_KV_BLOCK = 64 };
+enum { GGL_KV_BLOCK = 64, GGL_QUERY_GROUP = 16, GGL_LEAST_POWER = -24 /* of two, that is a half */ };
+
+/* Where a head's dimension of a query is, and where all heads' factors begin. */
+static inline int64_t ggl_query_at(int n_dim, int head, int d)
+{
+    return ((int64_t)(head / GGL_QUERY_GROUP) * (n_dim / 2) + d / 2) * 2 * GGL_QUERY_GROUP + head % GGL_QUERY_GROUP * 2 + d % 2;
+}
+
+static inline int64_t ggl_query_factors_at(int n_head, int n_dim)
+{
+    return (int64_t)((n_head + GGL_QUERY_GROUP - 1) / GGL_QUERY_GROUP) * GGL_QUERY_GROUP * n_dim;
+}
 
 /* Where a row's dimensions d .. are, d a multiple of a chunk. */
 static inline int64_t ggl_half_row_at(int n_dim, int row, int d)

@@ -59,8 +59,7 @@ static float soften(struct ggl_attention_state *s, int head, const float *score,
     return shrink;
 }
 
-void ggl_attention16_tile_ref(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
-                                 int n)
+void ggl_attention16_tile_ref(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values, int n)
 {
     for (int h = 0; h < s->n_head; h++) {
         float score[TILE], weight[TILE], *acc = s->acc + (int64_t)h * s->n_dim;
@@ -105,8 +104,7 @@ static float add_rows(float acc, const float *weight, const uint16_t *values, in
     return acc;
 }
 
-void ggl_attention16_tile_steps_ref(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
-                                  int n)
+void ggl_attention16_tile_steps_ref(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values, int n)
 {
     for (int h = 0; h < s->n_head; h++) {
         float score[TILE], weight[TILE], *acc = s->acc + (int64_t)h * s->n_dim;

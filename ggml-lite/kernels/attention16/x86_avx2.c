@@ -100,8 +100,7 @@ INLINE void sum_block(float *acc, int n_dim, const uint16_t *values, int n, cons
 
 #include "kernels/attention16/walk.h"
 
-void ggl_attention16_tile_avx2(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
-                                  int n)
+void ggl_attention16_tile_avx2(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values, int n)
 {
     walk(s, q, keys, values, n);
 }

@@ -165,8 +165,7 @@ INLINE void run_heads(struct ggl_attention_state *s, int head, const float *q, c
         sum_block(acc + d, s->n_dim, values + 2 * d, n, (const float (*)[TILE])weight, shrink, heads);
 }
 
-void ggl_attention16_tile_avx512fma(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
-                                       int n)
+void ggl_attention16_tile_avx512fma(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values, int n)
 {
     float wide[HEADS * MAX_DIM];
     if (s->n_dim % (VECTORS * GROUP) || s->n_dim > MAX_DIM) { /* no published model */

@@ -97,8 +97,7 @@ INLINE void sum_block(float *acc, int n_dim, const uint16_t *values, int n, cons
         for (int j = 0; j < VECTORS; j++) _mm512_storeu_ps(acc + (int64_t)h * n_dim + j * GROUP, a[h][j]);
 }
 
-void ggl_attention16_tile_avx512(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values,
-                                    int n)
+void ggl_attention16_tile_avx512(struct ggl_attention_state *s, const uint16_t *q, const uint16_t *keys, const uint16_t *values, int n)
 {
     if (s->n_dim % (VECTORS * GROUP)) { /* no published model */
         ggl_attention16_tile_ref(s, q, keys, values, n);

@@ -12,57 +12,38 @@
 
 #include "kernels/attention16/halves.h"
 #include "kernels/math/x86_avx512.h"
+#include "kernels/math/x86_halves.h"
 
-enum { TILE = GGL_ATTENTION_TILE, CHUNK = GGL_ATTENTION16_CHUNK, GROUP = 16, WIDTH = 32, LEAST = -24 };
+enum { TILE = GGL_ATTENTION_TILE, CHUNK = GGL_ATTENTION16_CHUNK, GROUP = 16, WIDTH = 32 };
 enum { VECTORS = 4, ROWS = 4, HEADS = 4, LANES = VECTORS * GROUP };
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE __m512h load(const uint16_t *p)
-{
-    return _mm512_castsi512_ph(_mm512_loadu_si512(p));
-}
-
 INLINE __m512h broadcast(const void *pair)
 {
-    int32_t v;
-    memcpy(&v, pair, 4);
-    __m512h x = _mm512_castsi512_ph(_mm512_set1_epi32(v));
+    __m512h x = ggl_broadcast_pair(pair);
     __asm__("" : "+v"(x)); /* loaded once */
     return x;
 }
 
-INLINE __m256i to_halves(__m512 x)
-{
-    return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-
 /* ---- queries */
-
-static float factor_of(const float *q, int n_dim, float *up)
-{
-    __m512i top = _mm512_setzero_si512();
-    for (int d = 0; d < n_dim; d += GROUP)
-        top = _mm512_max_epu32(top, _mm512_and_si512(_mm512_castps_si512(_mm512_loadu_ps(q + d)), _mm512_set1_epi32(0x7fffffff)));
-    const struct ggl_act_fp8_scaling scaling = ggl_act_fp8_scaling(_mm512_reduce_max_epu32(top));
-    *up = scaling.up;
-    return scaling.down;
-}
 
 /* 16 heads, of which there are `count`, into their vectors. */
 static void query_group(const float *q, int count, int n_dim, uint16_t *out, float *factor)
 {
     float up[GROUP];
-    for (int h = 0; h < GROUP; h++) factor[h] = up[h] = 0;
-    for (int h = 0; h < count; h++) factor[h] = factor_of(q + (int64_t)h * n_dim, n_dim, &up[h]);
+    for (int h = 0; h < GROUP; h++) {
+        const struct ggl_act_fp8_scaling none = {0, 0}, scaling = h < count ? ggl_scaling_of(q + (int64_t)h * n_dim, n_dim) : none;
+        up[h] = scaling.up, factor[h] = scaling.down;
+    }
     for (int d = 0; d < n_dim; d += WIDTH) {
         __m512 v[GROUP];
         for (int h = 0; h < GROUP; h++) {
             const __mmask16 m = up[h] != 0 ? 0xffff : 0;
             const float *from = h < count ? q + (int64_t)h * n_dim + d : q;
             const __m512 by = _mm512_set1_ps(up[h]);
-            const __m256i a = to_halves(_mm512_mul_ps(_mm512_maskz_loadu_ps(m, from), by));
-            const __m256i b = to_halves(_mm512_mul_ps(_mm512_maskz_loadu_ps(m, from + GROUP), by));
+            const __m256i a = ggl_to_halves(_mm512_mul_ps(_mm512_maskz_loadu_ps(m, from), by));
+            const __m256i b = ggl_to_halves(_mm512_mul_ps(_mm512_maskz_loadu_ps(m, from + GROUP), by));
             v[h] = _mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1));
         }
         ggl_transpose16(v);
@@ -76,7 +57,7 @@ void ggl_attention16_query_avx512fp16(const struct ggl_kernels *k, const float *
         ggl_attention16_query_halves_ref(k, q, n_head, n_dim, out);
         return;
     }
-    uint16_t *factors = out + (int64_t)((n_head + GROUP - 1) / GROUP) * GROUP * n_dim;
+    uint16_t *factors = out + ggl_query_factors_at(n_head, n_dim);
     for (int h = 0; h < n_head; h += GROUP) {
         float factor[GROUP];
         query_group(q + (int64_t)h * n_dim, n_head - h < GROUP ? n_head - h : GROUP, n_dim, out + (int64_t)h * n_dim, factor);
@@ -89,7 +70,7 @@ void ggl_attention16_query_avx512fp16(const struct ggl_kernels *k, const float *
 /* 2^k, k <= 0, as a half. */
 static uint16_t half_power(int k)
 {
-    return (uint16_t)(k < LEAST ? 0 : k < -14 ? 1 << (k - LEAST) : (15 + k) << 10);
+    return (uint16_t)(k < GGL_LEAST_POWER ? 0 : k < -14 ? 1 << (k - GGL_LEAST_POWER) : (15 + k) << 10);
 }
 
 /* A block of codes under a factor; false where a code is no number. */
@@ -145,7 +126,7 @@ static float halve(const struct ggl_row_format *f, const uint8_t *row, uint16_t 
     for (int d = 0; d < f->n_rope; d += GROUP) {
         const __m512i v = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(rope + 2 * d)));
         const __m512 x = _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(v, 16)), by);
-        _mm256_storeu_si256((__m256i *)(void *)(block_at(f, keys, i, nope + d - d % GGL_KV_BLOCK) + d % GGL_KV_BLOCK), to_halves(x));
+        _mm256_storeu_si256((__m256i *)(void *)(block_at(f, keys, i, nope + d - d % GGL_KV_BLOCK) + d % GGL_KV_BLOCK), ggl_to_halves(x));
     }
     return ggl_power(exponent);
 }
@@ -178,7 +159,7 @@ INLINE void score_rows(const uint16_t *q, int64_t q_stride, const uint16_t *keys
     for (int d = 0; d < width; d += 2) {
         __m512h v[VECTORS];
         for (int j = 0; j < vectors; j++) {
-            v[j] = load(q + j * q_stride + d * GROUP);
+            v[j] = ggl_load_halves(q + j * q_stride + d * GROUP);
             __asm__("" : "+v"(v[j])); /* loaded once */
         }
         for (int i = 0; i < ROWS; i++) {
@@ -219,8 +200,8 @@ static void soften(struct ggl_attention_state *s, struct heads *t, int head, int
     }
     const __m512 shrink = ggl_exp16(_mm512_sub_ps(before, max));
     for (int i = 0; i < t->n; i++) {
-        const __m512 p = _mm512_cvtph_ps(to_halves(ggl_exp16(_mm512_sub_ps(_mm512_load_ps(t->score[i] + vector * GROUP), max))));
-        const __m512i w = _mm512_cvtepu16_epi32(to_halves(_mm512_mul_ps(p, _mm512_set1_ps(t->rel[i]))));
+        const __m512 p = _mm512_cvtph_ps(ggl_to_halves(ggl_exp16(_mm512_sub_ps(_mm512_load_ps(t->score[i] + vector * GROUP), max))));
+        const __m512i w = _mm512_cvtepu16_epi32(ggl_to_halves(_mm512_mul_ps(p, _mm512_set1_ps(t->rel[i]))));
         sum = _mm512_add_ps(sum, p);
         _mm512_store_si512(t->weight[i] + vector * GROUP, _mm512_or_si512(w, _mm512_slli_epi32(w, 16)));
     }
@@ -238,7 +219,7 @@ INLINE void sum_rows(const struct heads *t, int head, float *acc, const uint16_t
     for (int i = 0; i < t->n; i++) {
         __m512h v[VECTORS];
         for (int j = 0; j < vectors; j++) {
-            v[j] = load(rows + (int64_t)i * width + j * WIDTH);
+            v[j] = ggl_load_halves(rows + (int64_t)i * width + j * WIDTH);
             __asm__("" : "+v"(v[j]));
         }
         for (int h = 0; h < heads; h++) {
@@ -274,7 +255,7 @@ static void sum_heads(const struct heads *t, float *acc, const uint16_t *keys, i
 /* Up to LANES heads from `head` on. */
 static void run_heads(struct ggl_attention_state *s, struct heads *t, int head, const uint16_t *q, const uint16_t *keys, const uint16_t *values)
 {
-    const uint16_t *factors = q + (int64_t)((s->n_head + GROUP - 1) / GROUP) * GROUP * s->n_dim, *mine = q + (int64_t)head * s->n_dim;
+    const uint16_t *factors = q + ggl_query_factors_at(s->n_head, s->n_dim), *mine = q + (int64_t)head * s->n_dim;
     const int n_heads = s->n_head - head < LANES ? s->n_head - head : LANES, vectors = (n_heads + GROUP - 1) / GROUP;
     switch (vectors) {
     case 1: score(t, mine, keys, 1); break;

@@ -18,25 +18,12 @@
 
 #include "kernels/fetch.h"
 #include "kernels/fp8/flags.h"
+#include "kernels/math/x86_halves.h"
 
 enum { ROWS = GGL_FP8_ROWS, TILE = GGL_FP8_TILE, GROUP = 4, GROUP_BYTES = GROUP * ROWS };
 enum { FEW = 2, TOKENS = 12, PANELS = 2 };
 
 #define INLINE static inline __attribute__((always_inline))
-
-/* 32 halves. */
-INLINE __m512h load(const uint16_t *p)
-{
-    return _mm512_castsi512_ph(_mm512_loadu_si512(p));
-}
-
-/* Two inputs for all rows. */
-INLINE __m512h broadcast_pair(const uint16_t *x)
-{
-    int32_t pair;
-    memcpy(&pair, x, 4);
-    return _mm512_castsi512_ph(_mm512_set1_epi32(pair));
-}
 
 /* A group of four inputs: w[p], lane 2 r + i: a 256th of row r, input 2 p + i. */
 INLINE void widen_group(const uint8_t *codes, __m512h w[2])
@@ -92,7 +79,7 @@ INLINE void mul_few(const uint8_t *panel, int64_t n, const uint16_t *x, int64_t 
             ggl_fetch_line(ahead, codes);
             widen_group(codes, w);
             for (int k = 0; k < count; k++)
-                for (int p = 0; p < 2; p++) s[p][k] = _mm512_fmadd_ph(w[p], broadcast_pair(x + k * x_stride + tile + i + 2 * p), s[p][k]);
+                for (int p = 0; p < 2; p++) s[p][k] = _mm512_fmadd_ph(w[p], ggl_broadcast_pair(x + k * x_stride + tile + i + 2 * p), s[p][k]);
         }
         for (int k = 0; k < count; k++) sum[k] = add_tile(sum[k], s[0][k], s[1][k], scale_of(panel, n, tile));
     }
@@ -140,11 +127,11 @@ INLINE void add_half(const struct tile *t, const int half, const uint16_t *x, in
     for (int k = 0; k < count; k++)
         for (int p = 0; p < PANELS; p++) s[k][p] = _mm512_setzero_ph();
     for (int g = 0; g < t->groups; g++) {
-        __m512h w0 = load(t->w[half][0][g]), w1 = load(t->w[half][1][g]);
+        __m512h w0 = ggl_load_halves(t->w[half][0][g]), w1 = ggl_load_halves(t->w[half][1][g]);
         __asm__("" : "+v"(w0), "+v"(w1)); /* loaded once */
 #pragma GCC unroll 12
         for (int k = 0; k < count; k++) {
-            __m512h v = broadcast_pair(at[k / 3] + k % 3 * x_stride);
+            __m512h v = ggl_broadcast_pair(at[k / 3] + k % 3 * x_stride);
             __asm__("" : "+v"(v));
             s[k][0] = _mm512_fmadd_ph(w0, v, s[k][0]);
             s[k][1] = _mm512_fmadd_ph(w1, v, s[k][1]);
@@ -171,7 +158,7 @@ INLINE void run_tile(const struct tile *t, const uint16_t *x, int64_t x_stride, 
         for (int p = 0; p < PANELS; p++) {
             float *out = y + k * y_stride + p * ROWS;
             __m512 sum = _mm512_maskz_loadu_ps(t->more ? t->rows[p] : 0, out);
-            _mm512_mask_storeu_ps(out, t->rows[p], add_tile(sum, load(first[k][p]), s[k][p], t->scale[p]));
+            _mm512_mask_storeu_ps(out, t->rows[p], add_tile(sum, ggl_load_halves(first[k][p]), s[k][p], t->scale[p]));
         }
     }
 }
@@ -239,17 +226,11 @@ void ggl_fp8_pack_avx512fp16(const uint8_t *rows, int64_t row_bytes, int n_rows,
 
 void ggl_act_fp8_avx512fp16(const float *x, int64_t n, uint16_t *out)
 {
-    const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-    __m512i top = _mm512_setzero_si512(); /* the largest magnitude by its bits: a NaN is above everything */
-    for (int64_t i = 0; i < n; i += 16) {
-        const __mmask16 m = (__mmask16)(n - i < 16 ? (1u << (n - i)) - 1 : 0xffff);
-        top = _mm512_max_epu32(top, _mm512_and_si512(_mm512_castps_si512(_mm512_maskz_loadu_ps(m, x + i)), magnitude));
-    }
-    const struct ggl_act_fp8_scaling scaling = ggl_act_fp8_scaling(_mm512_reduce_max_epu32(top));
+    const struct ggl_act_fp8_scaling scaling = ggl_scaling_of(x, n);
     for (int64_t i = 0; i < n; i += 16) {
         const __mmask16 m = (__mmask16)(n - i < 16 ? (1u << (n - i)) - 1 : 0xffff);
         const __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(scaling.up != 0 ? m : 0, x + i), _mm512_set1_ps(scaling.up));
-        _mm256_mask_storeu_epi16(out + i, m, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+        _mm256_mask_storeu_epi16(out + i, m, ggl_to_halves(v));
     }
     ggl_act_fp8_put_scale(out, n, scaling.down);
 }
